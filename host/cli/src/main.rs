@@ -1,0 +1,2 @@
+//! The `carpe` command.
+fn main() {}

@@ -1,0 +1,164 @@
+//! CloudEvents 1.0 events, as the host holds them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since the Unix epoch, below [`INSTANT_LIMIT`].
+pub type Instant = u64;
+
+/// Instants stay below 2^53, so that they are exact as a JavaScript number too.
+pub const INSTANT_LIMIT: Instant = 1 << 53;
+
+/// A CloudEvents 1.0 event.
+///
+/// The fields are the specification's context attributes (<https://github.com/cloudevents/spec>);
+/// [`Event::validate`] holds what the host asks of them. An event that reached the journal is valid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// Unique together with `source`: a second event with both the same is a repeat.
+    pub id: String,
+    /// Who made it: a URI reference, e.g. `/gauges/elbe-7`.
+    pub source: String,
+    /// What sort of event it is, e.g. `gauge.level`. The attribute `type`.
+    pub kind: String,
+    /// What it is about, e.g. a gauge's or a person's id.
+    pub subject: Option<String>,
+    /// When it happened. Fractions of a millisecond are cut.
+    pub time: Option<Instant>,
+    /// The media type of `data`.
+    pub datacontenttype: Option<String>,
+    /// A URI of the schema of `data`.
+    pub dataschema: Option<String>,
+    /// Extension attributes by name, in their canonical string form, sorted by name.
+    pub extensions: Vec<(String, String)>,
+    /// The payload.
+    pub data: Data,
+}
+
+/// The data of an event, or the answer of a sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Data {
+    /// There is none.
+    #[default]
+    Absent,
+    /// JSON text, as it came: valid UTF-8, but not necessarily valid JSON.
+    Json(String),
+    /// Anything else.
+    Binary(Bytes),
+}
+
+impl Data {
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        match self {
+            Data::Absent => 0,
+            Data::Json(text) => text.len(),
+            Data::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether it holds no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Event {
+    /// An event with only what every event needs: `id`, `source` and `type`.
+    pub fn new(id: impl Into<String>, source: impl Into<String>, kind: impl Into<String>) -> Self {
+        Event {
+            id: id.into(),
+            source: source.into(),
+            kind: kind.into(),
+            subject: None,
+            time: None,
+            datacontenttype: None,
+            dataschema: None,
+            extensions: Vec::new(),
+            data: Data::Absent,
+        }
+    }
+
+    /// The same event, about `subject`.
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// The same event, which happened at `time`.
+    pub fn with_time(mut self, time: Instant) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    /// The same event, with JSON data.
+    pub fn with_json(mut self, json: impl Into<String>) -> Self {
+        self.datacontenttype = Some("application/json".to_owned());
+        self.data = Data::Json(json.into());
+        self
+    }
+
+    /// The value of a context or extension attribute by its CloudEvents name, `time` in RFC 3339.
+    pub fn attribute(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        use std::borrow::Cow;
+        match name {
+            "specversion" => Some(Cow::Borrowed("1.0")),
+            "id" => Some(Cow::Borrowed(&self.id)),
+            "source" => Some(Cow::Borrowed(&self.source)),
+            "type" => Some(Cow::Borrowed(&self.kind)),
+            "subject" => self.subject.as_deref().map(Cow::Borrowed),
+            "datacontenttype" => self.datacontenttype.as_deref().map(Cow::Borrowed),
+            "dataschema" => self.dataschema.as_deref().map(Cow::Borrowed),
+            "time" => self.time.map(|time| Cow::Owned(format_instant(time))),
+            _ => self.extension(name).map(Cow::Borrowed),
+        }
+    }
+
+    /// The value of an extension attribute.
+    pub fn extension(&self, name: &str) -> Option<&str> {
+        self.extensions
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// About how many bytes it takes in memory and in the journal.
+    pub fn size(&self) -> usize {
+        let extensions: usize = self.extensions.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        64 + self.id.len()
+            + self.source.len()
+            + self.kind.len()
+            + self.subject.as_ref().map_or(0, String::len)
+            + self.datacontenttype.as_ref().map_or(0, String::len)
+            + self.dataschema.as_ref().map_or(0, String::len)
+            + extensions
+            + self.data.len()
+    }
+}
+
+/// An instant in RFC 3339, in UTC, with milliseconds: `2026-03-01T12:00:00.000Z`.
+pub fn format_instant(instant: Instant) -> String {
+    match jiff::Timestamp::from_millisecond(i64::try_from(instant).unwrap_or(i64::MAX)) {
+        Ok(timestamp) => format!("{timestamp:.3}"),
+        Err(_) => format!("{instant} ms"),
+    }
+}
+
+/// Parses RFC 3339, fractions of a millisecond cut. `None`: not a timestamp, or before 1970.
+pub fn parse_instant(text: &str) -> Option<Instant> {
+    let timestamp: jiff::Timestamp = text.parse().ok()?;
+    // Before 1970 milliseconds would round towards zero: the sign decides.
+    if timestamp.as_nanosecond() < 0 {
+        return None;
+    }
+    u64::try_from(timestamp.as_millisecond()).ok().filter(|&instant| instant < INSTANT_LIMIT)
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} from {}", self.kind, self.id, self.source)
+    }
+}

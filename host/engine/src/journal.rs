@@ -1,0 +1,126 @@
+//! The journal: the only truth.
+//!
+//! Whatever could not be computed again is an [`Entry`] in it; states, timers, the outbox and known
+//! event ids are folds over it. One appender thread writes it ([`crate::pipeline`]); everybody else reads.
+
+mod entry;
+
+pub use entry::{
+    ActionId, Body, Decision, Entry, Epoch, InputId, InputRef, KeyChange, OutcomeEntry, Position, SourceRead,
+};
+
+use std::sync::Arc;
+
+use crate::event::Instant;
+
+/// An append-only, ordered store of [`Entry`]s.
+///
+/// Positions are dense: the first entry ever has position 0, each later one the next. A trait, since
+/// many machines will one day share one in a broker, and an embedder may want none on disk.
+pub trait Journal: Send + Sync + 'static {
+    /// Appends a group and makes it durable: on `Ok` all of it is, on `Err` nothing of it may be
+    /// relied on, and the journal takes no more groups until it is opened again.
+    ///
+    /// The entries' positions continue those before and their instants never decrease: the caller has
+    /// stamped them. Called by one thread only.
+    ///
+    /// # Errors
+    /// The medium's error.
+    fn append(&self, group: &[Entry]) -> Result<(), JournalError>;
+
+    /// Where the next entry goes: one past the last durable one.
+    fn end(&self) -> Position;
+
+    /// The first position that is kept.
+    fn start(&self) -> Position;
+
+    /// The instant and epoch of the last entry; none if it is empty.
+    fn last(&self) -> Option<(Instant, Epoch)>;
+
+    /// Reads entries from `from` on: at least one if there is one, up to about `max_bytes` of them.
+    /// Empty at the end.
+    ///
+    /// # Errors
+    /// If `from` is before [`Journal::start`] or past the end, or an entry is damaged, naming the position.
+    fn read(&self, from: Position, max_bytes: usize) -> Result<Vec<Arc<Entry>>, JournalError>;
+
+    /// The first kept entry that was stamped at or after `instant`, with its instant.
+    ///
+    /// # Errors
+    /// The medium's error.
+    fn at_or_after(&self, instant: Instant) -> Result<Option<(Position, Instant)>, JournalError>;
+
+    /// All kept entries that are not events or ticks, in order, from the segments' small indexes:
+    /// what a start has to know of before it recomputes anything.
+    ///
+    /// # Errors
+    /// As for [`Journal::read`], and what `visit` returns.
+    fn visit_decisions(
+        &self,
+        visit: &mut dyn FnMut(Arc<Entry>) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError>;
+
+    /// What opening it had to mend, for people: e.g. a torn tail that was cut off. Empty if nothing.
+    fn recovery_notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Bytes on the medium.
+    fn size_bytes(&self) -> u64;
+}
+
+/// Why the journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The file system failed.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried: `open`, `write`, `sync` ...
+        action: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was read is not what was written.
+    #[error("the journal is damaged at position {position} ({path}, byte {offset}): {reason}; restore it from a backup")]
+    Damaged {
+        /// The first position that cannot be read.
+        position: Position,
+        /// The file.
+        path: std::path::PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An entry of a kind, or a file of a format, that this version does not know.
+    #[error("{path} was written by a newer version of carpe ({detail}): run that version, or a later one")]
+    Newer {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is not known.
+        detail: String,
+    },
+    /// A position outside of what is kept.
+    #[error("position {position} is not kept: the journal holds {start} to {end}")]
+    OutOfRange {
+        /// What was asked for.
+        position: Position,
+        /// The first that is kept.
+        start: Position,
+        /// One past the last.
+        end: Position,
+    },
+    /// A write failed before: nothing is appended until the journal is opened again.
+    #[error("the journal takes nothing more since a write failed; restart the host")]
+    Closed,
+    /// Another process has it open.
+    #[error("{path} is in use by another process: stop that one, or use another data folder")]
+    InUse {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
+}

@@ -1,0 +1,267 @@
+//! What the journal holds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Data, Event, Instant};
+use crate::rule::Status;
+
+/// An entry's place in the journal, from 0.
+pub type Position = u64;
+
+/// A random number that a start of the host begins, so that a position is never used twice for
+/// different things (after a power loss, a restored backup).
+pub type Epoch = u64;
+
+/// One thing that could not be computed again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place.
+    pub position: Position,
+    /// The start of the host that wrote it.
+    pub epoch: Epoch,
+    /// Where the timeline stood: never before the entry before it.
+    pub instant: Instant,
+    /// What it is.
+    pub body: Body,
+}
+
+/// The kinds of entries. The order is the format: new ones go to the end, none is ever removed.
+/// A reader refuses a kind that it does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Input: an event was accepted.
+    Event(Event),
+    /// Input: what became of an action.
+    Outcome(OutcomeEntry),
+    /// Input: the clock moved on, since a timer is due.
+    Tick,
+    /// Input: the host started.
+    Started {
+        /// The host's version.
+        host: String,
+        /// Which instants are stamped from here on.
+        timeline: String,
+    },
+    /// Input: how far a source has been read, with the events that came from there in the same group.
+    SourceRead(SourceRead),
+    /// Input: an operator changed a key.
+    KeyChange(KeyChange),
+    /// A decision about a rule.
+    Decision {
+        /// The rule's name.
+        rule: String,
+        /// What was decided.
+        decision: Decision,
+    },
+    /// What stood here was erased. Its position and instant stay.
+    Erased,
+    /// An operator asked for an erasure: a hash of the subject's or key's name, not the name.
+    ErasureAsked {
+        /// blake3 of the name.
+        name_hash: [u8; 32],
+        /// The rule, for a key of a rule; none: a subject, everywhere.
+        rule: Option<String>,
+    },
+}
+
+/// What became of an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeEntry {
+    /// The action.
+    pub id: ActionId,
+    /// The rule that emitted it.
+    pub rule: String,
+    /// The key of the input that caused it.
+    pub key: String,
+    /// The action's name.
+    pub action: String,
+    /// The action's reference; none: the rule does not want to hear of it.
+    pub reference: Option<String>,
+    /// What became of it.
+    pub status: Status,
+    /// What the other side answered.
+    pub answer: Data,
+    /// For people.
+    pub detail: String,
+}
+
+/// How far a source has been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRead {
+    /// The source's name, e.g. `file:/var/log/events.jsonl`.
+    pub source: String,
+    /// What the source needs to go on from there.
+    pub cursor: String,
+}
+
+/// What an operator did to a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// The rule.
+    pub rule: String,
+    /// The key.
+    pub key: String,
+    /// Its state from here on; none: it has none, and no timers.
+    pub state: Option<Vec<u8>>,
+}
+
+/// What was decided about a rule, at a position before the entry's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decision {
+    /// From `at` on its inputs go to this version.
+    Switch {
+        /// The first position that the version is given.
+        at: Position,
+        /// blake3 of the component.
+        component: [u8; 32],
+        /// The configuration for `init`, a JSON text.
+        configuration: String,
+        /// The rule's own version.
+        version: String,
+    },
+    /// From `at` on it is given nothing.
+    Unload {
+        /// The first position that it is not given.
+        at: Position,
+    },
+    /// An input has no effect.
+    SetAside {
+        /// Which input.
+        input: InputRef,
+        /// Its key.
+        key: String,
+        /// Why, for people.
+        reason: String,
+        /// The guest's functions, innermost first, for a trap.
+        backtrace: Vec<String>,
+    },
+    /// A guardrail judged an action.
+    Verdict {
+        /// The action.
+        id: ActionId,
+        /// Where it came from.
+        at: Position,
+        /// None: it may go.
+        withheld: Option<String>,
+    },
+    /// A dead letter is given again, as a new input at this entry's position.
+    GivenAgain {
+        /// Which input.
+        input: InputRef,
+    },
+    /// A dead letter was dropped.
+    Dropped {
+        /// Which input.
+        input: InputRef,
+    },
+    /// The rule fell so far behind that a range is gone.
+    LeftBehind {
+        /// The first position that it was not given.
+        from: Position,
+        /// One past the last.
+        to: Position,
+    },
+}
+
+/// Names an input in the journal, so that a person can find it again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InputRef {
+    /// The id that its effects' ids come from.
+    pub id: InputId,
+    /// The entry; for a timer, the one before which it came.
+    pub position: Position,
+    /// The subscription, for an event.
+    pub subscription: Option<u32>,
+    /// The name, for a timer.
+    pub timer: Option<String>,
+}
+
+/// A 128-bit hash that names an input: see [`InputId::of_entry`] and [`InputId::of_timer`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InputId(pub [u8; 16]);
+
+/// An action's idempotency key: see [`ActionId::new`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ActionId(pub [u8; 16]);
+
+impl InputId {
+    /// The id of an event for a subscription, or (with none) of an outcome.
+    pub fn of_entry(epoch: Epoch, position: Position, subscription: Option<u32>) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("carpe input 1");
+        hasher.update(&epoch.to_le_bytes());
+        hasher.update(&position.to_le_bytes());
+        hasher.update(&subscription.map_or(u64::MAX, u64::from).to_le_bytes());
+        InputId(first_half(&hasher.finalize()))
+    }
+
+    /// The id of a timer that the input `set_by` set.
+    pub fn of_timer(set_by: InputId, name: &str) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("carpe timer 1");
+        hasher.update(&set_by.0);
+        hasher.update(name.as_bytes());
+        InputId(first_half(&hasher.finalize()))
+    }
+}
+
+impl ActionId {
+    /// Depends neither on the batch nor on the version: it stays the same over retries, crashes and
+    /// replays. `count` tells equal ones of one input apart.
+    pub fn new(rule: &str, key: &str, input: InputId, moment: &str, action: &str, count: u32) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("carpe action 1");
+        hasher.update(&input.0);
+        hasher.update(&count.to_le_bytes());
+        for part in [rule, key, moment, action] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        ActionId(first_half(&hasher.finalize()))
+    }
+
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 32 || !text.is_ascii() {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(ActionId(bytes))
+    }
+}
+
+fn first_half(hash: &blake3::Hash) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.as_bytes()[..16]);
+    half
+}
+
+fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+impl fmt::Display for InputId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for InputId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}

@@ -1,0 +1,87 @@
+//! The seam to the world: where actions go out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::{Data, Event, Instant};
+use crate::journal::ActionId;
+
+/// Takes actions out of the host: a webhook, a file, a queue.
+///
+/// The outbox calls it, retries as it answers, and journals what became of each action. One sink
+/// serves many rules; a slow one holds up only its own actions.
+pub trait Sink: Send + Sync + 'static {
+    /// Begins one try and returns at once; `reply` is called, from any thread, when its result is known.
+    /// A reply that is dropped without a call counts as a try whose result is not known.
+    fn deliver(&self, delivery: Delivery, reply: Reply);
+
+    /// How many deliveries may be under way at once. More wait in the outbox.
+    fn concurrency(&self) -> usize {
+        16
+    }
+}
+
+/// One try to deliver an action.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// The idempotency key: the same at every try, over restarts too.
+    pub id: ActionId,
+    /// 1 for the first try since the host started.
+    pub attempt: u32,
+    /// Until when it may be taken.
+    pub expires: Option<Instant>,
+    /// How much longer this try may take; the sink must have given up by then.
+    pub timeout: Duration,
+    /// The action as a CloudEvent: `id` is the idempotency key, `type` the action's name, `subject` the
+    /// moment's, `time` the moment's, `data` the action's; the extensions `carperule`, `carpekey`,
+    /// `carpemoment`, `carpewhy` say where it comes from, `expirytime` until when it may be taken.
+    pub event: Arc<Event>,
+}
+
+/// What a try came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The other side took it. With what it answered.
+    Delivered(Data),
+    /// The other side refused it for good: no further try. The words are for people.
+    Rejected(String, Data),
+    /// It was not taken, or nobody knows; try again, not before the time given.
+    Again {
+        /// Why, for people.
+        reason: String,
+        /// As the other side asked, e.g. by `Retry-After`.
+        after: Option<Duration>,
+    },
+}
+
+/// Where a sink says what a try came to.
+pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
+
+impl Reply {
+    /// A reply that calls `call` once, also if it is dropped.
+    pub fn new(call: impl FnOnce(Answer) + Send + 'static) -> Self {
+        Reply(Some(Box::new(call)))
+    }
+
+    /// Says what the try came to.
+    pub fn send(mut self, answer: Answer) {
+        if let Some(call) = self.0.take() {
+            call(answer);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call(Answer::Again { reason: "the sink gave no answer".to_owned(), after: None });
+        }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reply")
+    }
+}

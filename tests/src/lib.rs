@@ -1,0 +1,1 @@
+//! Placeholder text of the crate, replaced by its first module.
