@@ -1,0 +1,23 @@
+//! The plugin folder: which plugins there are, and how the operator wants each to run.
+//!
+//! `NAME.wasm` is a plugin's component, [`Manifest`] what may stand beside it in `NAME.toml`.
+//! [`PluginFolder::watch`] turns a folder into a stream of [`FolderChange`]s: it says what settled there,
+//! and nothing of what it is worth. Whether a component is any good is for whoever listens to find out.
+//!
+//! **Invariant:** nothing here compiles, loads or runs a component.
+
+mod configuration;
+mod folder;
+mod limit_overrides;
+mod manifest;
+mod name;
+mod scan;
+mod settling;
+mod signal;
+
+pub use configuration::{Configuration, ConfigurationError};
+pub use folder::{FolderChange, FolderOptions, FolderWatcher, PluginFolder};
+pub use limit_overrides::LimitOverrides;
+pub use manifest::{Manifest, ManifestError, Release};
+pub use name::{NameError, check_name};
+pub use scan::FolderError;
