@@ -59,6 +59,8 @@ pub(crate) struct Outbox {
     retry: Retry,
     /// Actions that the journal has an outcome of, from before the start.
     settled: HashSet<ActionId>,
+    /// Whether somebody asks for what closed.
+    checkpointed: bool,
     by_status: [AtomicU64; Status::ALL.len()],
 }
 
@@ -116,6 +118,7 @@ impl Outbox {
         intake: Arc<Intake>,
         retry: Retry,
         settled: HashSet<ActionId>,
+        checkpointed: bool,
     ) -> Arc<Self> {
         let states = sinks.iter().map(|(name, _)| SinkState {
             status: SinkStatus { name: name.clone(), ..SinkStatus::default() },
@@ -129,6 +132,7 @@ impl Outbox {
             intake,
             retry,
             settled,
+            checkpointed,
             by_status: Default::default(),
         })
     }
@@ -204,7 +208,13 @@ impl Outbox {
                 return;
             }
             let now = Monotonic::now();
-            self.wake_timed(&mut state, now);
+            let given_up = self.wake_timed(&mut state, now);
+            if !given_up.is_empty() {
+                drop(state);
+                given_up.into_iter().for_each(|end| self.end(end));
+                state = self.lock();
+                continue;
+            }
             if let Some((sink, id)) = state.next_try(&self.sinks) {
                 drop(state);
                 self.begin(sink, id);
@@ -216,10 +226,11 @@ impl Outbox {
         }
     }
 
-    /// Looks after waits and tries whose time has come.
-    fn wake_timed(self: &Arc<Self>, state: &mut State, now: Monotonic) {
+    /// Looks after waits and tries whose time has come. Returns what is given up on.
+    fn wake_timed(&self, state: &mut State, now: Monotonic) -> Vec<End> {
+        let mut given_up = Vec::new();
         while state.timed.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            let Some(Reverse((_, id))) = state.timed.pop() else { return };
+            let Some(Reverse((_, id))) = state.timed.pop() else { break };
             let Some(open) = state.open.get_mut(&id) else { continue };
             let Some(sink) = open.sink else { continue };
             match open.phase {
@@ -229,11 +240,12 @@ impl Outbox {
                 }
                 Phase::Trying(until) if until <= now => {
                     state.sinks[sink].status.in_flight -= 1;
-                    self.again(state, id, "the sink gave no answer in time".to_owned(), None);
+                    given_up.extend(self.again(state, id, "the sink gave no answer in time".to_owned(), None));
                 }
                 _ => {}
             }
         }
+        given_up
     }
 
     /// Begins one try, unless the moment has expired.
@@ -409,7 +421,9 @@ impl Outbox {
                 Status::Withheld => {}
             }
         }
-        state.closed.entry(open.moment.rule.clone()).or_default().push(id);
+        if self.checkpointed {
+            state.closed.entry(open.moment.rule.clone()).or_default().push(id);
+        }
     }
 
     /// Actions of a rule that ended since this was last asked.

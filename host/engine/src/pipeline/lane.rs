@@ -48,6 +48,18 @@ pub(crate) struct DeadLetter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Halt {
     pub(crate) reason: String,
+    /// The rule failed too often; else something that it needs is not ready.
+    pub(crate) quarantine: bool,
+}
+
+impl Halt {
+    pub(crate) fn quarantine(reason: impl Into<String>) -> Self {
+        Halt { reason: reason.into(), quarantine: true }
+    }
+
+    pub(crate) fn pause(reason: impl Into<String>) -> Self {
+        Halt { reason: reason.into(), quarantine: false }
+    }
 }
 
 /// How many inputs a batch has at most: 256 gets most of the gain of batching.
@@ -189,7 +201,7 @@ impl Lane {
                         *instance = None;
                     }
                     if failure.kind == FailureKind::Host {
-                        return Err(Halt { reason: failure.reason });
+                        return Err(Halt::pause(failure.reason));
                     }
                     let inputs = plan.inputs.len();
                     if failure.kind == FailureKind::CpuTime {
@@ -413,7 +425,7 @@ impl Lane {
                     *instance = None;
                 }
                 if failure.kind == FailureKind::Host {
-                    return Err(Halt { reason: failure.reason });
+                    return Err(Halt::pause(failure.reason));
                 }
                 Ok(Some(format!("the key's state could not be brought from format {from}: {}", failure.reason)))
             }
@@ -439,7 +451,7 @@ fn special_of(input: &Planned, fired: &mut (Position, u32), limit: u32) -> Optio
 }
 
 fn cannot_start(failure: CallFailure) -> Halt {
-    Halt { reason: format!("no instance could be started: {}", failure.reason) }
+    Halt::quarantine(format!("no instance could be started: {}", failure.reason))
 }
 
 /// Steps of rows that share no keys, as they stood in the lane's queue. Timers are found again.

@@ -4,18 +4,19 @@
 //! takes it for one turn. So a rule that uses all of its time holds up nobody else for longer than a turn,
 //! and when all workers are held up, the pool grows for a while.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::keys::Key;
-use super::lane::{DeadLetter, Lane};
+use super::lane::{DeadLetter, Halt, Lane};
 use super::program::Version;
 use super::step::Step;
 use crate::checkpoint::Marker;
 use crate::event::Instant;
 use crate::journal::{Entry, InputId, Position};
+use crate::plugin::Release;
 use crate::status::RuleCounters;
 
 /// A rule, by its name: its lanes and what all of them share.
@@ -34,7 +35,11 @@ pub(crate) struct Rule {
     /// Whether a lane changed since the last checkpoint.
     pub(crate) dirty: AtomicBool,
     /// Inputs that the journal says were set aside before a restart.
-    pub(crate) set_aside: HashMap<InputId, DeadLetter>,
+    pub(crate) set_aside: HashSet<InputId>,
+    /// It does not keep up: the router reads the journal for it alone.
+    pub(crate) lagging: AtomicBool,
+    /// A checkpoint could not be written: none is until the next start.
+    pub(crate) checkpoint_broken: AtomicBool,
     pub(crate) care: Mutex<Care>,
 }
 
@@ -44,14 +49,24 @@ pub(crate) struct Care {
     /// When inputs were set aside, in the window.
     pub(crate) set_aside: VecDeque<std::time::Instant>,
     /// It is to stop before its next batch.
-    pub(crate) halt: Option<String>,
-    /// It rests until then.
-    pub(crate) resting: Option<(std::time::Instant, String)>,
+    pub(crate) halt: Option<Halt>,
+    pub(crate) resting: Option<Rest>,
+    /// The operator's thresholds.
+    pub(crate) release: Release,
     /// How often in a row it had to rest.
     pub(crate) rests: u32,
     pub(crate) letters: VecDeque<DeadLetter>,
     /// Letters since the last checkpoint.
     pub(crate) new_letters: usize,
+}
+
+/// A rule is given nothing for a while.
+#[derive(Clone)]
+pub(crate) struct Rest {
+    pub(crate) until: std::time::Instant,
+    pub(crate) reason: String,
+    /// It failed too often, rather than that something else is not ready.
+    pub(crate) quarantine: bool,
 }
 
 /// How far a reader of the journal has come.
@@ -156,7 +171,7 @@ impl Rule {
         name: String,
         lanes: Vec<Lane>,
         horizon: Arc<Horizon>,
-        set_aside: HashMap<InputId, DeadLetter>,
+        set_aside: HashSet<InputId>,
         letters: VecDeque<DeadLetter>,
     ) -> Arc<Self> {
         Arc::new(Rule {
@@ -169,6 +184,8 @@ impl Rule {
             position: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             set_aside,
+            lagging: AtomicBool::new(false),
+            checkpoint_broken: AtomicBool::new(false),
             care: Mutex::new(Care { letters, ..Care::default() }),
         })
     }
