@@ -45,7 +45,7 @@ pub trait Journal: Send + Sync + 'static {
     /// The instant and epoch of the last entry; none if it is empty.
     fn last(&self) -> Option<(Instant, Epoch)>;
 
-    /// Reads entries from `from` on: at least one if there is one, up to about `max_bytes` of them.
+    /// Reads entries from `from` on: at least one if there is one, up to about `max_bytes` of them in memory.
     /// Empty at the end.
     ///
     /// # Errors
@@ -76,6 +76,9 @@ pub trait Journal: Send + Sync + 'static {
     /// Bytes on the medium.
     fn size_bytes(&self) -> u64;
 }
+
+/// What a decoded entry takes besides what is written of it: its struct, and where it is held.
+const ENTRY_OVERHEAD_BYTES: usize = size_of::<Entry>() + 32;
 
 /// That `group` may be appended to a journal that ends at `end` with `last`.
 fn check_group(group: &[Arc<Entry>], end: Position, last: Option<(Instant, Epoch)>) -> Result<(), JournalError> {

@@ -52,8 +52,9 @@ impl Event {
         }
     }
 
-    /// Writes it in structured mode. [`Event::from_json`] reads the same event from it, but for white space
-    /// around JSON data, and what the host reserves.
+    /// Writes it in structured mode. [`Event::from_json`] reads the same event from it, if it is valid and
+    /// the kind of its data agrees with `datacontenttype` as [`Event::set_data`] has it; white space around
+    /// JSON data goes.
     pub fn to_json(&self) -> String {
         let mut text = String::with_capacity(self.size() + 128);
         text.push_str("{\"specversion\":\"1.0\"");

@@ -28,7 +28,7 @@ use crate::event::Instant;
 pub struct FileJournalOptions {
     /// A new segment is begun when the current one has at least this many bytes. Default 64 MiB.
     pub segment_bytes: u64,
-    /// Bytes of decoded entries that are held for readers: so many of the last appended, and so many of
+    /// Bytes in memory of decoded entries that are held for readers: so many of the last appended, and so many of
     /// the last read. Default 16 MiB.
     pub cache_bytes: usize,
     /// Begin with a new segment: for opening again after a write failed, since what became of the
@@ -122,6 +122,10 @@ impl FileJournal {
         options: FileJournalOptions,
     ) -> Result<Self, JournalError> {
         fs::create_dir_all(folder).map_err(failed("create", folder))?;
+        if let Some(parent) = folder.canonicalize().ok().as_deref().and_then(Path::parent) {
+            // Best effort: the folder's own name is made durable only if its parent may be read.
+            let _ = disk.sync_folder(parent);
+        }
         let lock = lock(folder)?;
         let Opened { sealed, active, last, notes } = open::open(&*disk, folder, options.verify)?;
         Ok(FileJournal {
@@ -147,21 +151,26 @@ impl FileJournal {
 
     /// Finishes the segment that is written to, and begins another.
     fn roll(&self) -> Result<(), JournalError> {
-        let (first, index) = {
+        let (segment, index) = {
             let state = self.state();
-            if state.active.index.groups.is_empty() {
-                return Ok(());
-            }
-            (state.active.segment.header.first, state.active.index.clone())
+            (Arc::clone(&state.active.segment), state.active.index.clone())
         };
+        let first = segment.header.first;
+        if index.groups.is_empty() {
+            // It would have the same name. Removed first, so that not one byte of the old file is used again.
+            self.disk.remove(&segment.path).map_err(failed("remove", &segment.path))?;
+            let next = create(&*self.disk, &self.folder, first)?;
+            self.state_mut().active = next;
+            return Ok(());
+        }
         index.save(&*self.disk, &self.folder, &index_path(&self.folder, first))?;
         let next = create(&*self.disk, &self.folder, index.end)?;
         let sealed = Sealed::of(first, &index);
         let mut state = self.state_mut();
-        let finished = std::mem::replace(&mut state.active, next);
+        state.active = next;
         state.sealed.push(sealed);
         drop(state);
-        self.keep_loaded(Arc::new(Loaded { segment: finished.segment, index }));
+        self.keep_loaded(Arc::new(Loaded { segment, index }));
         Ok(())
     }
 
@@ -189,8 +198,8 @@ impl FileJournal {
         let entries = &buffer[GROUP_HEADER_BYTES..];
         let placed = group.iter().map(|entry| &**entry).zip(spans.iter().copied());
         let marks = SegmentIndex::marks_of(&header, offset, entries, placed);
-        let decoded = group.iter().map(Arc::clone).zip(spans.iter().map(|span| span.length)).collect();
-        self.cache.appended(Arc::new(Group { first: header.first, entries: decoded, bytes: buffer.len() }));
+        let decoded = group.iter().map(Arc::clone).zip(spans.iter().copied());
+        self.cache.appended(Arc::new(Group::new(header.first, decoded)));
         let mut state = self.state_mut();
         state.active.index.push(&header, marks);
         state.last = state.active.index.last;
@@ -300,7 +309,7 @@ impl Journal for FileJournal {
                     break;
                 }
                 entries.push(Arc::clone(entry));
-                bytes += *size as usize;
+                bytes += size;
                 next += 1;
             }
         }
@@ -308,17 +317,17 @@ impl Journal for FileJournal {
     }
 
     fn at_or_after(&self, instant: Instant) -> Result<Option<(Position, Instant)>, JournalError> {
-        let sealed = {
+        let (sealed, in_active) = {
             let state = self.state();
             if state.last.is_none_or(|(last, _)| last < instant) {
                 return Ok(None);
             }
             let at = state.sealed.partition_point(|sealed| sealed.last.is_none_or(|(last, _)| last < instant));
-            state.sealed.get(at).map(|sealed| sealed.first)
+            (state.sealed.get(at).map(|sealed| sealed.first), state.active.index.groups_at(instant))
         };
         let (candidate, after) = match sealed {
             Some(first) => self.load(first)?.index.groups_at(instant),
-            None => self.state().active.index.groups_at(instant),
+            None => in_active,
         };
         if let Some(candidate) = candidate {
             let group = self.group(candidate.first)?;
@@ -409,8 +418,7 @@ fn read_group(segment: &SegmentFile, place: GroupRef) -> Result<Group, JournalEr
         return Err(damaged(&segment.path, place.first, place.offset, "the checksum of a group is wrong"));
     }
     let decoded = decode_group(&header, entries, &segment.path)?;
-    let entries = decoded.into_iter().map(|(entry, span)| (entry, span.length)).collect();
-    Ok(Group { first: place.first, entries, bytes: bytes.len() })
+    Ok(Group::new(place.first, decoded.into_iter()))
 }
 
 /// Reads the marked entries, and nothing else.

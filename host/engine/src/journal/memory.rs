@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::{Body, Entry, Epoch, Journal, JournalError, Position, check_group};
+use super::{Body, ENTRY_OVERHEAD_BYTES, Entry, Epoch, Journal, JournalError, Position, check_group};
 use crate::event::Instant;
 
 /// A [`Journal`] in memory, for those who want no files. Past its bound the oldest entries go, whether or
@@ -22,9 +22,6 @@ struct State {
     bytes: u64,
     last: Option<(Instant, Epoch)>,
 }
-
-/// What an entry takes besides what postcard would write: its struct, and where it is held.
-const ENTRY_OVERHEAD_BYTES: u64 = size_of::<Entry>() as u64 + 32;
 
 impl MemoryJournal {
     /// Holds up to about `max_bytes` of entries, and at least the last group.
@@ -132,7 +129,7 @@ fn size(entry: &Entry) -> u64 {
         // An entry that cannot be measured cannot be large: nothing but its own strings and lists is in it.
         body => postcard::serialize_with_flavor(body, postcard::ser_flavors::Size::default()).unwrap_or(0),
     };
-    ENTRY_OVERHEAD_BYTES + written as u64
+    (ENTRY_OVERHEAD_BYTES + written) as u64
 }
 
 #[cfg(test)]

@@ -172,7 +172,9 @@ fn validate_checks_what_a_program_made() {
 }
 
 fn words() -> impl Strategy<Value = String> {
-    prop::collection::vec(any::<char>(), 0..12).prop_map(|letters| letters.into_iter().collect())
+    let any = prop::collection::vec(any::<char>(), 0..12).prop_map(|letters| letters.into_iter().collect());
+    // Mostly what an attribute may be.
+    prop_oneof![30 => "\\PC{1,12}", 1 => any]
 }
 
 fn data() -> impl Strategy<Value = (Option<String>, Data)> {
@@ -185,7 +187,7 @@ fn data() -> impl Strategy<Value = (Option<String>, Data)> {
     ];
     let bytes = || prop::collection::vec(any::<u8>(), 0..20).prop_map(|bytes| Data::Binary(bytes.into()));
     prop_oneof![
-        prop::option::of(words().prop_map(|word| format!("a/{word}"))).prop_map(|media_type| (media_type, Data::Absent)),
+        prop::option::of(words()).prop_map(|word| (word.map(|word| format!("a/{word}")), Data::Absent)),
         json().prop_map(|text| (None, Data::Json(text))),
         (json_type.clone(), json()).prop_map(|(media_type, text)| (Some(media_type.to_owned()), Data::Json(text))),
         // Not JSON, though it says so.

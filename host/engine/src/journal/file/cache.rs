@@ -3,16 +3,24 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::{Entry, Position};
+use super::super::{ENTRY_OVERHEAD_BYTES, Entry, Position};
+use super::format::Span;
 
-/// A decoded group: its entries, each with its bytes on the medium.
+/// A decoded group: its entries, each with about the bytes that it takes in memory.
 pub(crate) struct Group {
     pub(crate) first: Position,
-    pub(crate) entries: Vec<(Arc<Entry>, u32)>,
-    pub(crate) bytes: usize,
+    pub(crate) entries: Vec<(Arc<Entry>, usize)>,
+    bytes: usize,
 }
 
 impl Group {
+    pub(crate) fn new(first: Position, entries: impl Iterator<Item = (Arc<Entry>, Span)>) -> Self {
+        let sized = |(entry, span): (_, Span)| (entry, ENTRY_OVERHEAD_BYTES + span.length as usize);
+        let entries: Vec<_> = entries.map(sized).collect();
+        let bytes = entries.iter().map(|(_, bytes)| bytes).sum();
+        Group { first, entries, bytes }
+    }
+
     fn end(&self) -> Position {
         self.first + self.entries.len() as u64
     }
@@ -35,7 +43,7 @@ struct Bounded {
     limit: usize,
 }
 
-/// Groups of one entry cost more than their bytes: count them too. Also, `read` is searched one by one.
+/// What was read is searched one by one.
 const READ_GROUPS: usize = 64;
 
 impl Cache {

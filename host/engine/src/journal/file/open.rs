@@ -173,8 +173,9 @@ fn open_active(
             index.length
         ));
     }
-    // What a killed process wrote is read here, but perhaps not durable yet.
+    // What a killed process wrote is read here, but perhaps not durable yet, nor is its name.
     segment.file.sync_data().map_err(failed("sync", &segment.path))?;
+    disk.sync_folder(folder).map_err(failed("sync", folder))?;
     Ok(Active { segment: Arc::new(segment), index })
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::journal::testing::{bodies, check, entries, groups};
 
 const SMALL: FileJournalOptions =
-    FileJournalOptions { segment_bytes: 400, cache_bytes: 300, new_segment: false, verify: false };
+    FileJournalOptions { segment_bytes: 200, cache_bytes: 3_000, new_segment: false, verify: false };
 const ONE: FileJournalOptions =
     FileJournalOptions { segment_bytes: 1 << 20, cache_bytes: 0, new_segment: false, verify: true };
 
