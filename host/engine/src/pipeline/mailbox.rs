@@ -22,12 +22,16 @@ struct State {
     requests: VecDeque<Request>,
     /// The journal has grown, or a lane has room again.
     nudged: bool,
+    /// A group found no room.
+    missed: bool,
 }
 
 /// What was in the mailbox.
 pub(crate) struct Mail {
     pub(crate) groups: VecDeque<Vec<Arc<Entry>>>,
     pub(crate) requests: VecDeque<Request>,
+    /// Groups are missing here: they are to be read from the journal.
+    pub(crate) missed: bool,
 }
 
 impl Mailbox {
@@ -36,6 +40,8 @@ impl Mailbox {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.groups.len() < GROUPS {
             state.groups.push_back(group);
+        } else {
+            state.missed = true;
         }
         state.nudged = true;
         self.wake.notify_one();
@@ -60,6 +66,10 @@ impl Mailbox {
             state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.nudged = false;
-        Mail { groups: std::mem::take(&mut state.groups), requests: std::mem::take(&mut state.requests) }
+        Mail {
+            groups: std::mem::take(&mut state.groups),
+            requests: std::mem::take(&mut state.requests),
+            missed: std::mem::take(&mut state.missed),
+        }
     }
 }

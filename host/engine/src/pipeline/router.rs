@@ -80,6 +80,8 @@ pub(crate) struct Router {
     /// The next position that rules which keep up are given.
     head: Position,
     before: Instant,
+    /// Groups before the next one in the mailbox are to be read from the journal.
+    missed: bool,
     index: SubscriptionIndex,
     courses: Vec<Course>,
     by_name: HashMap<String, usize>,
@@ -94,6 +96,7 @@ impl Router {
             shared,
             head,
             before,
+            missed: false,
             index: SubscriptionIndex::default(),
             courses: Vec::new(),
             by_name: HashMap::new(),
@@ -116,7 +119,9 @@ impl Router {
             for group in mail.groups {
                 self.route_group(&group);
             }
-            busy = self.catch_up_with_journal();
+            self.missed |= mail.missed;
+            busy = self.missed && self.catch_up_with_journal();
+            self.missed = busy;
             busy |= self.advance_lagging();
             self.wake_rested();
             if Monotonic::now() >= self.next_checkpoint {
@@ -229,6 +234,9 @@ impl Router {
         }
         for &slot in &touched {
             self.courses[slot].flush(self.head);
+            if !self.courses[slot].current {
+                self.index.remove(slot);
+            }
         }
         self.shared.head.reach(self.before);
         for slot in touched {
@@ -391,12 +399,16 @@ impl Router {
             self.leave(slot, at, self.before);
             return at;
         }
+        if course.last_switch > next {
+            // Still on its way to a switch that was decided before a restart: this one comes after it.
+            return course.last_switch;
+        }
         let rule = Arc::clone(&course.rule);
         let mut queues: Vec<_> = rule.lanes.iter().map(|lane| lane.queue()).collect();
         let passed = rule.lanes.iter().map(|lane| lane.passed.load(Ordering::Acquire)).max().unwrap_or(0);
         let waiting = queues.iter().flat_map(|queue| queue.iter()).filter_map(Item::position);
         let at = waiting.filter(|&position| position >= passed).min().unwrap_or(next).min(next);
-        let at = at.max(course.last_switch.min(next));
+        let at = at.max(course.last_switch);
         let (mut count, mut bytes) = (0, 0);
         for queue in &mut queues {
             queue.retain(|item| {

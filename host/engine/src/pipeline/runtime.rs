@@ -227,6 +227,17 @@ impl Item {
         }
     }
 
+    pub(crate) fn position(&self) -> Option<Position> {
+        match self {
+            Item::Entry { entry, .. } => Some(entry.position),
+            Item::Switch { .. } | Item::Marker { .. } => None,
+        }
+    }
+
+    pub(crate) fn is_entry(&self) -> bool {
+        matches!(self, Item::Entry { .. })
+    }
+
     pub(crate) fn into_step(self) -> Option<Step> {
         match self {
             Item::Entry { key, entry, subscription } => Some(Step::Entry { key, entry, subscription }),
@@ -246,6 +257,7 @@ pub(crate) struct RunQueue {
 struct RunQueueState {
     lanes: VecDeque<(Arc<Rule>, usize)>,
     idle: usize,
+    running: usize,
     threads: usize,
     /// When a lane was last taken out, or found the queue empty.
     moved: Option<std::time::Instant>,
@@ -284,6 +296,7 @@ impl RunQueue {
                     }
                     if let Some(next) = state.lanes.pop_front() {
                         state.moved = Some(std::time::Instant::now());
+                        state.running += 1;
                         break next;
                     }
                     state.idle += 1;
@@ -305,6 +318,7 @@ impl RunQueue {
             if slot.run.end(more) {
                 self.push(rule, lane);
             }
+            self.lock().running -= 1;
         }
     }
 
@@ -331,8 +345,10 @@ impl RunQueue {
         self.lock().threads
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().lanes.is_empty()
+    /// No lane runs or waits to.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        state.lanes.is_empty() && state.running == 0
     }
 
     pub(crate) fn stop(&self) {

@@ -36,7 +36,7 @@ pub(crate) fn turn(shared: &Shared, rule: &Arc<Rule>, place: usize) -> bool {
     let mut lane = slot.lock();
     // Before the queue: all that lies up to here is in the queue by now.
     let horizon = rule.horizon().instant();
-    let taken = take(slot, rule);
+    let taken = take(slot);
     let world = World { shared, rule };
     let outcome = match taken {
         Taken::Nothing => fire_due(&mut lane, horizon, &world, rule),
@@ -64,10 +64,10 @@ enum Progress {
     More,
 }
 
-fn take(slot: &LaneSlot, rule: &Rule) -> Taken {
+fn take(slot: &LaneSlot) -> Taken {
     let mut queue = slot.queue();
     // Until the turn ends nobody knows what of this the rule will have been given.
-    slot.passed.store(rule.position.load(Ordering::Acquire).max(slot.passed.load(Ordering::Acquire)), Ordering::Release);
+    slot.passed.store(Position::MAX, Ordering::Release);
     let entries = queue.iter().take(BATCH_INPUTS).take_while(|item| matches!(item, Item::Entry { .. })).count();
     if entries > 0 {
         return Taken::Entries(queue.drain(..entries).collect());
@@ -91,14 +91,10 @@ fn give(
         _ => 0,
     };
     let outcome = lane.run(steps, world);
-    let left = match outcome {
-        Ok(()) => {
-            done(world.shared, rule, count, bytes);
-            return fire_due(lane, reached, world, rule);
-        }
-        Err((left, halt)) => (left, halt),
+    let Err((left, halt)) = outcome else {
+        done(world.shared, rule, count, bytes);
+        return fire_due(lane, reached, world, rule);
     };
-    let (left, halt) = left;
     let mut queue = slot.queue();
     let mut left_bytes = 0;
     let left_count = left.len();
