@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod contract;
 mod event;
 pub mod journal;
 mod limits;
 pub mod rule;
+pub mod sandbox;
 mod sink;
 
 pub use event::{Data, Event, INSTANT_LIMIT, Instant, format_instant, parse_instant};
