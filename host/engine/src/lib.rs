@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod contract;
 mod event;
 pub mod journal;
 mod limits;
 pub mod plugin;
 mod route;
 pub mod rule;
+pub mod sandbox;
 mod sink;
 
 pub use event::{AdmitError, Data, Event, INSTANT_LIMIT, Instant, format_instant, parse_instant};
