@@ -1,7 +1,10 @@
 //! Decides what has settled in the folder. Pure: it is given what was seen, and when.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::folder::FolderChange;
@@ -232,7 +235,7 @@ impl Tracked {
         self.due.is_some() && self.told == Told::Nothing
     }
 
-    fn settled(&mut self, stem: &str, folder: &std::path::Path, steps: &mut Vec<Step>) {
+    fn settled(&mut self, stem: &str, folder: &Path, steps: &mut Vec<Step>) {
         match &self.seen.component {
             // It stays due until its content is told.
             Look::File(_) => steps.push(Step::Read { stem: stem.to_owned(), seen: self.seen.clone() }),
