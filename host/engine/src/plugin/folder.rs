@@ -126,7 +126,8 @@ impl PluginFolder {
     /// Begins to watch a folder, on a thread of its own, until the watcher is dropped.
     ///
     /// `on_change` is called from that thread, for one change after the other, within one look in the
-    /// order of the plugins' names. While it runs nothing is read, so it may wait.
+    /// order of the plugins' names. While it runs nothing is read, so it may wait; but not for whoever
+    /// drops the watcher, since dropping waits for it.
     ///
     /// # Errors
     /// If the thread cannot be started. A folder that is not there is no error, but a change to be told.

@@ -148,7 +148,7 @@ fn not_utf8(file: &Path, text: &[u8], valid: usize) -> ManifestError {
 
 fn invalid(file: &Path, text: &str, mut error: toml::de::Error) -> ManifestError {
     let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
-    let message = error.message().trim_end().to_owned();
+    let message = error.message().trim_end().replace('\n', "; ");
     // Without its input the error names the path of keys that it came from, and nothing else does.
     error.set_input(None);
     let shown = error.to_string();

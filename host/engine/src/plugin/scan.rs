@@ -199,6 +199,7 @@ pub(super) fn scan(
 ) -> Result<Snapshot, FolderError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => FolderError::Missing { path: folder.to_owned() },
+        io::ErrorKind::NotADirectory => FolderError::NotAFolder { path: folder.to_owned() },
         _ => FolderError::io("list", folder, &error),
     };
     let mut kept = BTreeMap::new();

@@ -196,7 +196,7 @@ impl Settling {
         let too_many = left_out > 0;
         if too_many && !self.too_many {
             let words = format!(
-                "{left_out} plugins too many are left out: move some to another host, or raise the limit"
+                "there are more plugins than may be (left out: {left_out}): remove some, or raise the limit"
             );
             steps.push(Step::Tell(FolderChange::Note { path: self.folder.clone(), words }));
         }
