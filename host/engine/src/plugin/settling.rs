@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::folder::FolderChange;
+use super::folder_error::FolderError;
 use super::manifest::Manifest;
-use super::scan::{FolderError, Look, Sighting, Snapshot, Taken, component_path, manifest_path};
+use super::scan::{Look, Sighting, Snapshot, Taken, component_path, manifest_path};
 
 /// How long the first scan waits for files that do not come to rest.
 const FIRST_SCAN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What to do next about what was seen.
+#[expect(clippy::large_enum_variant, reason = "there are few, and none is kept")]
 pub(super) enum Step {
     Tell(FolderChange),
     /// Read this plugin's files as they were seen, and give what came of it to [`Settling::took`].

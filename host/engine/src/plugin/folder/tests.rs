@@ -1,5 +1,6 @@
 //! With a real file system. Changes are waited for; that nothing is told is shown by a marker, a plugin
 //! that settles after what was done before it.
+#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -266,7 +267,7 @@ fn links_are_followed_and_what_they_are_switched_to_is_noticed() {
 fn a_file_that_cannot_be_read_is_told_and_again_when_it_can_be() {
     let (watched, _) = watch(polling(), |folder| fs::write(folder.join("a.wasm"), "1").unwrap());
     let path = watched.path("a.wasm");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(&path).is_err() {
         assert!(watched.next().starts_with("a.wasm may not be read by the user"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
