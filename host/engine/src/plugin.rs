@@ -8,6 +8,7 @@
 
 mod configuration;
 mod folder;
+mod folder_error;
 mod limit_overrides;
 mod manifest;
 mod name;
@@ -17,7 +18,7 @@ mod signal;
 
 pub use configuration::{Configuration, ConfigurationError};
 pub use folder::{FolderChange, FolderOptions, FolderWatcher, PluginFolder};
+pub use folder_error::FolderError;
 pub use limit_overrides::LimitOverrides;
 pub use manifest::{Manifest, ManifestError, Release};
 pub use name::{NameError, check_name};
-pub use scan::FolderError;

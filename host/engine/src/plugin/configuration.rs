@@ -1,5 +1,7 @@
 //! A rule's configuration: the operator's TOML, as the JSON text that `init` is given.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
@@ -7,8 +9,15 @@ use toml::{Table, Value};
 ///
 /// Keys are sorted, so that the order in which they stand in a file changes nothing; dates and times
 /// are RFC 3339 strings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Configuration(String);
+
+/// Without the text: there may be secrets in it.
+impl fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Configuration({} bytes)", self.0.len())
+    }
+}
 
 /// Why something is no configuration.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 mod events;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -13,8 +13,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::events::Events;
+use super::folder_error::FolderError;
 use super::manifest::{Manifest, ManifestError};
-use super::scan::{self, Bounds, FolderError, Snapshot};
+use super::scan::{self, Bounds, Snapshot};
 use super::settling::{Settling, Step};
 use super::signal::Signal;
 
@@ -47,6 +48,7 @@ impl Default for FolderOptions {
 /// What happened in a plugin folder.
 #[derive(Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there are few, and none is kept")]
 pub enum FolderChange {
     /// A plugin is new or has changed, and is at rest. Told once per content: a file that is touched, or
     /// written again as it was, is no change.
@@ -126,7 +128,8 @@ impl PluginFolder {
     /// Begins to watch a folder, on a thread of its own, until the watcher is dropped.
     ///
     /// `on_change` is called from that thread, for one change after the other, within one look in the
-    /// order of the plugins' names. While it runs nothing is read, so it may wait.
+    /// order of the plugins' names. While it runs nothing is read, so it may wait; but not for whoever
+    /// drops the watcher, since dropping waits for it.
     ///
     /// # Errors
     /// If the thread cannot be started. A folder that is not there is no error, but a change to be told.

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 macro_rules! limit_overrides {
     ($($field:ident: $type:ty,)*) => {
         /// Those [`Limits`] that an operator set for one plugin; the host's hold for the rest.
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         #[non_exhaustive]
         pub struct LimitOverrides {

@@ -7,31 +7,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::configuration::Configuration;
+use super::folder_error::FolderError;
 use super::limit_overrides::LimitOverrides;
 use super::name::check_name;
-use super::scan::FolderError;
 use crate::route::Route;
 
 /// What an operator may say about a plugin; all of it may be left out.
 ///
-/// ```toml
-/// name = "flood-alert-elbe"        # instead of the rule's own name: one component may run twice
-///
-/// [configuration]                  # for the rule's `init`
-/// level_cm = 500
-///
-/// [limits]                         # where they differ from the host's, see `Limits`
-/// memory_bytes = 16_777_216
-///
-/// [[route]]
-/// action = "notify.*"
-/// sink = "webhook"
-///
-/// [release]                        # when to stop giving it inputs
-/// set_aside = 100
-/// within_seconds = 60
-/// probation_seconds = 10
-/// ```
+#[doc = concat!("```toml\n", include_str!("manifest.example.toml"), "```")]
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -148,7 +131,7 @@ fn not_utf8(file: &Path, text: &[u8], valid: usize) -> ManifestError {
 
 fn invalid(file: &Path, text: &str, mut error: toml::de::Error) -> ManifestError {
     let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
-    let message = error.message().trim_end().to_owned();
+    let message = error.message().trim_end().replace('\n', "; ");
     // Without its input the error names the path of keys that it came from, and nothing else does.
     error.set_input(None);
     let shown = error.to_string();
@@ -223,31 +206,15 @@ mod tests {
 
     #[test]
     fn everything_may_be_said() {
-        let manifest = parse(
-            r#"
-                name = "flood-alert-elbe"
-                [configuration]
-                level_cm = 500
-                [limits]
-                memory_bytes = 16_777_216
-                [[route]]
-                action = "notify.*"
-                sink = "webhook"
-                [[route]]
-                action = "lamp.car"
-                host = true
-                [release]
-                set_aside = 5
-            "#,
-        )
-        .unwrap();
+        let manifest = parse(include_str!("manifest.example.toml")).unwrap();
         assert_eq!(manifest.name.as_deref(), Some("flood-alert-elbe"));
         assert_eq!(manifest.configuration.as_str(), r#"{"level_cm":500}"#);
         let limits = manifest.limits.over(&Limits::default());
         assert_eq!(limits, Limits { memory_bytes: 16 << 20, ..Limits::default() });
         assert_eq!(manifest.routes[0].to, Target::Sink("webhook".to_owned()));
-        assert_eq!(manifest.routes[1].to, Target::Host { event_type: None });
-        assert_eq!(manifest.release, Release { set_aside: 5.try_into().unwrap(), ..Release::default() });
+        assert_eq!(manifest.routes[1].to, Target::Host { event_type: Some("lamp.car".to_owned()) });
+        // It shows the defaults.
+        assert_eq!(manifest.release, Release::default());
     }
 
     #[test]

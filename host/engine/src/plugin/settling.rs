@@ -1,17 +1,22 @@
 //! Decides what has settled in the folder. Pure: it is given what was seen, and when.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::folder::FolderChange;
+use super::folder_error::FolderError;
 use super::manifest::Manifest;
-use super::scan::{FolderError, Look, Sighting, Snapshot, Taken, component_path, manifest_path};
+use super::scan::{Look, Sighting, Snapshot, Taken, component_path, manifest_path};
 
 /// How long the first scan waits for files that do not come to rest.
 const FIRST_SCAN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What to do next about what was seen.
+#[expect(clippy::large_enum_variant, reason = "there are few, and none is kept")]
 pub(super) enum Step {
     Tell(FolderChange),
     /// Read this plugin's files as they were seen, and give what came of it to [`Settling::took`].
@@ -193,7 +198,7 @@ impl Settling {
         let too_many = left_out > 0;
         if too_many && !self.too_many {
             let words = format!(
-                "{left_out} plugins too many are left out: move some to another host, or raise the limit"
+                "there are more plugins than may be (left out: {left_out}): remove some, or raise the limit"
             );
             steps.push(Step::Tell(FolderChange::Note { path: self.folder.clone(), words }));
         }
@@ -232,7 +237,7 @@ impl Tracked {
         self.due.is_some() && self.told == Told::Nothing
     }
 
-    fn settled(&mut self, stem: &str, folder: &std::path::Path, steps: &mut Vec<Step>) {
+    fn settled(&mut self, stem: &str, folder: &Path, steps: &mut Vec<Step>) {
         match &self.seen.component {
             // It stays due until its content is told.
             Look::File(_) => steps.push(Step::Read { stem: stem.to_owned(), seen: self.seen.clone() }),

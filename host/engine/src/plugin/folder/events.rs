@@ -66,7 +66,7 @@ impl Events {
                 if is_reading(event.kind) {
                     return;
                 }
-                if !event.kind.is_create() && event.paths.iter().any(|changed| *changed == path) {
+                if !event.kind.is_create() && event.paths.contains(&path) {
                     is_lost.store(true, Ordering::Release);
                 }
             }
@@ -81,4 +81,31 @@ impl Events {
 /// Each look opens the folder; were that a reason to look, it would never rest.
 fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn looking_is_no_reason_to_look() {
+        for reading in [
+            AccessKind::Any,
+            AccessKind::Read,
+            AccessKind::Open(AccessMode::Any),
+            AccessKind::Close(AccessMode::Read),
+        ] {
+            assert!(is_reading(EventKind::Access(reading)), "{reading:?}");
+        }
+        for change in [
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Any),
+            EventKind::Any,
+        ] {
+            assert!(!is_reading(change), "{change:?}");
+        }
+    }
 }
