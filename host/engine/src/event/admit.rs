@@ -50,6 +50,20 @@ pub enum AdmitError {
     },
 }
 
+impl AdmitError {
+    /// The event's time lies further ahead of the timeline than `bound`, where event time is stamped.
+    pub(crate) fn too_far_ahead(time: Instant, bound: Instant) -> Self {
+        attribute(
+            "time",
+            &format!(
+                "is {}, but the timeline goes by event time and takes none past {}: one bad date would fire every timer",
+                format_instant(time),
+                format_instant(bound)
+            ),
+        )
+    }
+}
+
 impl Event {
     /// Sets a context or extension attribute from its string form, as the binary mode of a protocol has
     /// it. `data` is no attribute: set [`Event::data`], or call [`Event::set_data`].

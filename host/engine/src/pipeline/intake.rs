@@ -287,7 +287,7 @@ enum Waiter {
 
 #[derive(Default)]
 struct Group {
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     waiters: Vec<Waiter>,
     keys: Vec<(EventKey, Instant)>,
     events: usize,
@@ -356,7 +356,7 @@ impl Appender {
 
     fn push(&self, body: Body, instant: Instant, group: &mut Group) {
         let position = self.journal.end() + group.entries.len() as u64;
-        group.entries.push(Entry { position, epoch: self.epoch, instant, body });
+        group.entries.push(Arc::new(Entry { position, epoch: self.epoch, instant, body }));
     }
 
     fn add_own(&mut self, own: Own, group: &mut Group, taken: &mut HashMap<EventKey, ()>) {
@@ -437,7 +437,7 @@ impl Appender {
         }
         self.intake.now.store(self.stamp.last, Ordering::Release);
         if !group.entries.is_empty() {
-            (self.publish)(group.entries.into_iter().map(Arc::new).collect());
+            (self.publish)(group.entries);
         }
         for waiter in group.waiters {
             match waiter {

@@ -20,8 +20,8 @@ pub(crate) trait LaneWorld {
     fn rule(&self) -> &str;
     /// The first entry stamped at or after an instant.
     fn reached(&self, instant: Instant) -> Option<(Position, Instant)>;
-    /// Whether the journal says that this input was set aside before a restart.
-    fn was_set_aside(&self, input: InputId) -> bool;
+    /// The letter of an input that the journal says was set aside before a restart.
+    fn was_set_aside(&self, input: InputId) -> Option<DeadLetter>;
     /// Journals that an input is set aside, and returns once that is durable. `Err`: it could not be.
     fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt>;
     /// A dead letter that can be computed again, and needs no decision.
@@ -297,7 +297,7 @@ enum Special {
     /// It is set aside, for the first time.
     Aside { reason: String, backtrace: Vec<String> },
     /// It was set aside before a restart: nothing is to be journaled.
-    Known,
+    Known(DeadLetter),
     /// An operator changed the key.
     KeyChange,
 }
@@ -320,8 +320,8 @@ impl Lane {
             plan.keys.iter().map(|key| self.keys.get(key).map_or((0, 0), |state| state.fired)).collect();
         let limit = version.limits.timer_inputs_per_entry;
         for (index, input) in plan.inputs.iter().enumerate() {
-            let special = if world.was_set_aside(input.id) {
-                Some(Special::Known)
+            let special = if let Some(letter) = world.was_set_aside(input.id) {
+                Some(Special::Known(letter))
             } else if let Some(reason) = stale[input.key as usize].take() {
                 Some(Special::Aside { reason, backtrace: Vec::new() })
             } else {
@@ -360,7 +360,7 @@ impl Lane {
                 };
                 world.set_aside(letter)?;
             }
-            Special::Known => {}
+            Special::Known(letter) => world.failed(letter),
             Special::KeyChange => {
                 if let What::Entry { entry, .. } = &input.what
                     && let Body::KeyChange(change) = &entry.body

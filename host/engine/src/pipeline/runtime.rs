@@ -4,7 +4,7 @@
 //! takes it for one turn. So a rule that uses all of its time holds up nobody else for longer than a turn,
 //! and when all workers are held up, the pool grows for a while.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -35,7 +35,7 @@ pub(crate) struct Rule {
     /// Whether a lane changed since the last checkpoint.
     pub(crate) dirty: AtomicBool,
     /// Inputs that the journal says were set aside before a restart.
-    pub(crate) set_aside: HashSet<InputId>,
+    pub(crate) set_aside: HashMap<InputId, DeadLetter>,
     /// It does not keep up: the router reads the journal for it alone.
     pub(crate) lagging: AtomicBool,
     /// A checkpoint could not be written: none is until the next start.
@@ -171,7 +171,7 @@ impl Rule {
         name: String,
         lanes: Vec<Lane>,
         horizon: Arc<Horizon>,
-        set_aside: HashSet<InputId>,
+        set_aside: HashMap<InputId, DeadLetter>,
         letters: VecDeque<DeadLetter>,
     ) -> Arc<Self> {
         Arc::new(Rule {
@@ -251,6 +251,10 @@ impl Item {
 pub(crate) struct RunQueue {
     state: Mutex<RunQueueState>,
     wake: std::sync::Condvar,
+    /// Told when work waits and no worker is free.
+    busy: std::sync::Condvar,
+    /// Told only at the stop.
+    never: std::sync::Condvar,
 }
 
 #[derive(Default)]
@@ -280,6 +284,8 @@ impl RunQueue {
         state.lanes.push_back((rule, lane));
         if state.idle > 0 {
             self.wake.notify_one();
+        } else {
+            self.busy.notify_one();
         }
     }
 
@@ -337,6 +343,21 @@ impl RunQueue {
         wanted
     }
 
+    /// Sleeps while there is nothing to do, else for `patience`. `false`: stopped.
+    pub(crate) fn wait_for_work(&self, patience: std::time::Duration) -> bool {
+        let state = self.lock();
+        let idle = state.lanes.is_empty();
+        let wait = if idle { std::time::Duration::from_secs(3600) } else { patience };
+        let wake = if idle { &self.busy } else { &self.never };
+        let (state, _) = wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+        !state.stopped
+    }
+
+    /// A worker that was asked for could not be started.
+    pub(crate) fn thread_failed(&self) {
+        self.lock().threads -= 1;
+    }
+
     pub(crate) fn add_thread(&self) {
         self.lock().threads += 1;
     }
@@ -356,6 +377,8 @@ impl RunQueue {
         state.stopped = true;
         state.lanes.clear();
         self.wake.notify_all();
+        self.busy.notify_all();
+        self.never.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, RunQueueState> {

@@ -258,8 +258,8 @@ impl LaneWorld for World<'_> {
         }
     }
 
-    fn was_set_aside(&self, input: InputId) -> bool {
-        !self.rule.set_aside.is_empty() && self.rule.set_aside.contains(&input)
+    fn was_set_aside(&self, input: InputId) -> Option<DeadLetter> {
+        self.rule.set_aside.get(&input).cloned()
     }
 
     fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt> {

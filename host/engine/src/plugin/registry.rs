@@ -223,6 +223,13 @@ impl Registry {
         state.scanned && state.jobs.is_empty() && self.loading.load(Ordering::Acquire) == 0
     }
 
+    /// Blocks until all plugins that were there at the start have been looked at.
+    pub(crate) fn wait_until_settled(&self) {
+        while !self.is_settled() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     fn work(&self) {
         let mut state = self.lock();
         loop {
