@@ -138,3 +138,6 @@ fn write<S: crate::State>(state: &S) -> Result<Vec<u8>, String> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;
