@@ -81,7 +81,10 @@ impl Rule for FloodAlert {
         }
         if event.time() > event.now().saturating_add(MAX_AHEAD_MS) {
             // Taken for the latest, it would make every true one late.
-            return Err(Error::new(format!("a reading from the future: is the clock of gauge {} right?", event.key())));
+            return Err(Error::new(format!(
+                "a reading from the future: is the clock of gauge {} right?",
+                event.key()
+            )));
         }
         if event.time() <= gauge.time {
             return Ok(()); // Late, or a repeat: the water has moved on.
@@ -95,7 +98,10 @@ impl Rule for FloodAlert {
             }
             None if risen >= self.rise_cm => {
                 gauge.peak_cm = Some(cm);
-                let why = format!("the water rose {risen:.0} cm within {} minutes", self.within_seconds.div_ceil(60));
+                let why = format!(
+                    "the water rose {risen:.0} cm within {} minutes",
+                    self.within_seconds.div_ceil(60)
+                );
                 self.alert(event, cm, risen, why, out);
             }
             None => {}

@@ -84,7 +84,17 @@ fn absurd_readings_are_set_aside_and_change_nothing() {
     let mut test = flood();
     read(&mut test, 0, 300.0);
     let before = test.state("elbe-7");
-    for data in [r#"{"cm":1e308}"#, r#"{"cm":-9999}"#, r#"{"cm":1e999}"#, r#"{"cm":NaN}"#, r#"{"cm":"300"}"#, r#"{"cm":null}"#, "{}", "[]", ""] {
+    for data in [
+        r#"{"cm":1e308}"#,
+        r#"{"cm":-9999}"#,
+        r#"{"cm":1e999}"#,
+        r#"{"cm":NaN}"#,
+        r#"{"cm":"300"}"#,
+        r#"{"cm":null}"#,
+        "{}",
+        "[]",
+        "",
+    ] {
         let happened = test.send(event("gauge.level").subject("elbe-7").time(START + MINUTE).json(data));
         assert_eq!((happened.moments.len(), happened.failures.len()), (0, 1), "{data}");
     }

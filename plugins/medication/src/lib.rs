@@ -63,7 +63,10 @@ impl Rule for Medication {
 
     fn check(&self) -> Result<()> {
         if self.grace_seconds > 86_400 {
-            return Err(Error::new(format!("`grace_seconds` is {}: it must be at most a day, 86400", self.grace_seconds)));
+            return Err(Error::new(format!(
+                "`grace_seconds` is {}: it must be at most a day, 86400",
+                self.grace_seconds
+            )));
         }
         Ok(())
     }
@@ -84,7 +87,10 @@ impl Rule for Medication {
         doses.by_id.insert(id.to_owned(), Dose::Missed { due });
         out.timer(id).after(Duration::from_millis(DAY_MS));
         out.moment("medication.missed")
-            .why(format!("dose {id} was due and not taken within {} minutes", self.grace_seconds.div_ceil(60)))
+            .why(format!(
+                "dose {id} was due and not taken within {} minutes",
+                self.grace_seconds.div_ceil(60)
+            ))
             .data(json!({"dose": id, "due": due}))
             .expires_at(due.saturating_add(DAY_MS).max(timer.now().saturating_add(self.grace_ms())))
             .action("remind.nursing", json!({"patient": timer.key(), "dose": id, "due": due}));
@@ -100,7 +106,9 @@ impl Medication {
             return Err(Error::new(format!("dose {id} is due in more than a year")));
         }
         if due.saturating_add(DAY_MS) < event.now() {
-            return Err(Error::new(format!("dose {id} was due more than a day ago: too late for a reminder")));
+            return Err(Error::new(format!(
+                "dose {id} was due more than a day ago: too late for a reminder"
+            )));
         }
         doses.make_room_for(&id)?;
         match doses.by_id.get(&id) {
@@ -145,7 +153,9 @@ impl Doses {
             return Err(Error::new("`dose` must be an id of 1 to 200 bytes"));
         }
         if self.by_id.len() >= MAX_DOSES && !self.by_id.contains_key(id) {
-            return Err(Error::new(format!("the patient has {MAX_DOSES} doses on the books: no room for dose {id}")));
+            return Err(Error::new(format!(
+                "the patient has {MAX_DOSES} doses on the books: no room for dose {id}"
+            )));
         }
         Ok(())
     }
@@ -158,7 +168,8 @@ impl Due {
             Due::Text(text) => {
                 let timestamp: jiff::Timestamp =
                     text.parse().map_err(|error| Error::new(format!("`due` is `{text}`: {error}")))?;
-                u64::try_from(timestamp.as_millisecond()).map_err(|_| Error::new(format!("`due` is before 1970: {text}")))
+                u64::try_from(timestamp.as_millisecond())
+                    .map_err(|_| Error::new(format!("`due` is before 1970: {text}")))
             }
         }
     }

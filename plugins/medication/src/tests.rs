@@ -25,7 +25,10 @@ fn a_dose_that_is_not_taken_reminds_once_at_its_time_plus_grace() {
     let happened = test.advance_to(DUE + 10 * MINUTE);
     assert_eq!(happened.actions(), ["remind.nursing"]);
     assert_eq!(happened.moments[0].time, DUE + 10 * MINUTE);
-    assert_eq!(happened.all_actions().next().unwrap().data, json!({"patient": "anna", "dose": "a1", "due": DUE}));
+    assert_eq!(
+        happened.all_actions().next().unwrap().data,
+        json!({"patient": "anna", "dose": "a1", "due": DUE})
+    );
     assert_eq!(test.advance(Duration::from_secs(30 * 86_400)).moments, []);
     assert_eq!(test.keys(), 0);
 }
@@ -97,7 +100,10 @@ fn a_schedule_that_comes_late_reminds_at_once_but_not_after_a_day() {
     test.advance_to(DUE + 20 * MINUTE);
     assert_eq!(scheduled(&mut test, "a1", DUE).kinds(), ["medication.missed"]);
     test.advance_to(DUE + DAY_MS + 1);
-    assert_eq!(scheduled(&mut test, "a2", DUE).failures, ["dose a2 was due more than a day ago: too late for a reminder"]);
+    assert_eq!(
+        scheduled(&mut test, "a2", DUE).failures,
+        ["dose a2 was due more than a day ago: too late for a reminder"]
+    );
 }
 
 #[test]

@@ -115,7 +115,10 @@ impl Rule for Cars {
         let time = event.time();
         if time > event.now().saturating_add(MAX_AHEAD_MS) {
             // Taken for the latest, it would make every true one late.
-            return Err(Error::new(format!("a position from the future: is the clock of car {} right?", event.key())));
+            return Err(Error::new(format!(
+                "a position from the future: is the clock of car {} right?",
+                event.key()
+            )));
         }
         if let Some((before, there)) = car.seen {
             if time <= before {
@@ -124,7 +127,10 @@ impl Rule for Cars {
             let moved = here.minus(there);
             let metres = moved.length();
             if metres > NOISE_METRES + MAX_METRES_PER_SECOND * (time - before) as f64 / 1_000.0 {
-                return Err(Error::new(format!("car {} is said to have jumped {metres:.0} metres", event.key())));
+                return Err(Error::new(format!(
+                    "car {} is said to have jumped {metres:.0} metres",
+                    event.key()
+                )));
             }
             if metres >= LEAST_METRES {
                 car.direction = Some(Point { x: moved.x / metres, y: moved.y / metres });

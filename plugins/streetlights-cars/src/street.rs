@@ -69,7 +69,12 @@ pub(crate) fn lamps(list: &[Lamp], row: Option<&Row>) -> Result<Vec<Lamp>> {
 impl Beam {
     /// The lamps that a car needs which is here and moves in this direction: a vector of length 1. Standing
     /// still since it was first seen, it needs those around it.
-    pub(crate) fn lamps<'l>(&self, lamps: &'l [Lamp], here: Point, direction: Option<Point>) -> BTreeSet<&'l str> {
+    pub(crate) fn lamps<'l>(
+        &self,
+        lamps: &'l [Lamp],
+        here: Point,
+        direction: Option<Point>,
+    ) -> BTreeSet<&'l str> {
         let lit = |lamp: &&Lamp| {
             let to = Point { x: lamp.x, y: lamp.y }.minus(here);
             match direction {
@@ -77,7 +82,8 @@ impl Beam {
                 Some(ahead) => {
                     let along = to.x * ahead.x + to.y * ahead.y;
                     let across = to.x * ahead.y - to.y * ahead.x;
-                    (-self.behind_metres..=self.ahead_metres).contains(&along) && across.abs() <= self.aside_metres
+                    (-self.behind_metres..=self.ahead_metres).contains(&along)
+                        && across.abs() <= self.aside_metres
                 }
             }
         };

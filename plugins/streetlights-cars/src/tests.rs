@@ -88,7 +88,16 @@ fn absurd_positions_are_set_aside_and_change_nothing() {
     let mut test = cars();
     test.send(at(0, 0.0));
     let before = test.state("car-1");
-    for data in [r#"{"x":1e300,"y":0}"#, r#"{"x":1e999,"y":0}"#, r#"{"x":5000,"y":0}"#, r#"{"x":0}"#, r#"{"x":"0","y":0}"#, r#"{"x":null,"y":0}"#, "{}", ""] {
+    for data in [
+        r#"{"x":1e300,"y":0}"#,
+        r#"{"x":1e999,"y":0}"#,
+        r#"{"x":5000,"y":0}"#,
+        r#"{"x":0}"#,
+        r#"{"x":"0","y":0}"#,
+        r#"{"x":null,"y":0}"#,
+        "{}",
+        "",
+    ] {
         let happened = test.send(event("car.position").subject("car-1").time(START + 1_000).json(data));
         assert_eq!((happened.moments.len(), happened.failures.len()), (0, 1), "{data}");
     }

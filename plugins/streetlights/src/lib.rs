@@ -42,7 +42,10 @@ impl Rule for Streetlights {
         } else if lamp.cars.len() < MAX_CARS || lamp.cars.contains(&car) {
             lamp.cars.insert(car.clone());
         } else {
-            return Err(Error::new(format!("{MAX_CARS} cars are near lamp {}: no room for {car}", event.key())));
+            return Err(Error::new(format!(
+                "{MAX_CARS} cars are near lamp {}: no room for {car}",
+                event.key()
+            )));
         }
         let expires = event.time().saturating_add(USEFUL_MS);
         match (was_lit, !lamp.cars.is_empty()) {

@@ -32,14 +32,17 @@ fn repeats_and_strays_switch_nothing() {
 fn switching_expires_a_second_after_the_fact() {
     let mut test = RuleTest::<Streetlights>::new(json!({}));
     test.advance_to(START + 60_000);
-    let late = event("lamp.car").subject("lamp-1").time(START + 5_000).data(json!({"car": "a", "near": true}));
+    let late =
+        event("lamp.car").subject("lamp-1").time(START + 5_000).data(json!({"car": "a", "near": true}));
     assert_eq!(test.send(late).moments[0].expires, Some(START + 6_000));
 }
 
 #[test]
 fn what_makes_no_sense_is_set_aside() {
     let mut test = RuleTest::<Streetlights>::new(json!({}));
-    for data in ["{}", r#"{"car":"a"}"#, r#"{"car":1,"near":true}"#, r#"{"car":"a","near":"yes"}"#, "", "null"] {
+    for data in
+        ["{}", r#"{"car":"a"}"#, r#"{"car":1,"near":true}"#, r#"{"car":"a","near":"yes"}"#, "", "null"]
+    {
         assert_eq!(test.send(event("lamp.car").subject("lamp-1").json(data)).failures.len(), 1, "{data}");
     }
     assert_eq!(test.keys(), 0);

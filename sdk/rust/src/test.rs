@@ -78,6 +78,9 @@ pub fn event(kind: impl Into<String>) -> TestEvent {
     TestEvent { attributes: vec![("type".to_owned(), kind.into())], time: None, data: Data::Absent }
 }
 
+#[doc(hidden)]
+pub fn exported<R: Rule + Described>() {}
+
 impl TestEvent {
     /// What it is about.
     pub fn subject(self, subject: impl Into<String>) -> Self {

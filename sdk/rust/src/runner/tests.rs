@@ -31,7 +31,11 @@ impl Rule for Puppet {
     fn on_event(&self, event: &Event, memory: &mut Memory, out: &mut Output) -> Result<()> {
         memory.sum += event.number("/add")?;
         memory.names.extend(event.string("/name").ok());
-        out.moment("puppet.moved").why("told to").action_with_outcome("move", "first", json!({"sum": memory.sum}));
+        out.moment("puppet.moved").why("told to").action_with_outcome(
+            "move",
+            "first",
+            json!({"sum": memory.sum}),
+        );
         out.timer("rest").after(Duration::from_secs(1));
         match event.value("/then")?.as_ref().and_then(|then| then.as_str()) {
             Some("error") => Err(Error::new("told to fail")),
@@ -62,7 +66,12 @@ impl Rule for Puppet {
     }
 
     fn on_outcome(&self, outcome: &Outcome, memory: &mut Memory, _out: &mut Output) -> Result<()> {
-        memory.names.push(format!("{} {:?} {}", outcome.reference(), outcome.status(), outcome.answer::<u32>()?));
+        memory.names.push(format!(
+            "{} {:?} {}",
+            outcome.reference(),
+            outcome.status(),
+            outcome.answer::<u32>()?
+        ));
         Ok(())
     }
 }
@@ -83,7 +92,12 @@ fn an_error_undoes_what_its_input_changed_and_nothing_else() {
     assert_eq!(test.send(pull("a", json!({"add": 1}))).kinds(), ["puppet.moved"]);
     test.advance(Duration::from_millis(999));
     let rest = test.timer("a", "rest");
-    for bad in [json!({"add": 5, "then": "error"}), json!({"add": "x"}), json!({}), json!({"add": 5, "then": "unwritable"})] {
+    for bad in [
+        json!({"add": 5, "then": "error"}),
+        json!({"add": "x"}),
+        json!({}),
+        json!({"add": 5, "then": "unwritable"}),
+    ] {
         let happened = test.send(pull("a", bad));
         assert_eq!((happened.moments.len(), happened.failures.len()), (0, 1));
     }
@@ -164,12 +178,23 @@ fn a_wrong_configuration_is_refused_with_the_fields_name() {
 #[test]
 fn how_inputs_are_cut_into_batches_does_not_matter() {
     let runner = Runner::<Puppet>::new("{}").unwrap();
-    let data = [r#"{"add":1}"#, r#"{"add":"x"}"#, r#"{"add":2,"then":"error"}"#, r#"{"add":3,"name":"n"}"#, "", r#"{"add":-4}"#];
+    let data = [
+        r#"{"add":1}"#,
+        r#"{"add":"x"}"#,
+        r#"{"add":2,"then":"error"}"#,
+        r#"{"add":3,"name":"n"}"#,
+        "",
+        r#"{"add":-4}"#,
+    ];
     let input = |text: &str| Input {
         key: 0,
         time: 1,
         now: 1,
-        payload: Payload::Event { subscription: 0, attributes: Vec::new(), data: Data::Json(text.to_owned()) },
+        payload: Payload::Event {
+            subscription: 0,
+            attributes: Vec::new(),
+            data: Data::Json(text.to_owned()),
+        },
     };
     let batch = |state: Option<Vec<u8>>, inputs: Vec<Input>| {
         runner.handle(Batch { keys: vec![Keyed { name: "a".into(), state }], inputs }).unwrap()
@@ -205,7 +230,11 @@ fn a_state_that_cannot_be_read_sets_its_keys_inputs_aside_and_stays() {
         key,
         time: 1,
         now: 1,
-        payload: Payload::Event { subscription: 0, attributes: Vec::new(), data: Data::Json(r#"{"add":1}"#.to_owned()) },
+        payload: Payload::Event {
+            subscription: 0,
+            attributes: Vec::new(),
+            data: Data::Json(r#"{"add":1}"#.to_owned()),
+        },
     });
     let effects = runner.handle(Batch { keys, inputs: inputs.into() }).unwrap();
     assert_eq!(effects.failures.iter().map(|failure| failure.input).collect::<Vec<_>>(), [0, 2]);

@@ -36,7 +36,8 @@ impl<R: Rule + Described> Host<R> {
         self.now = self.now.max(time);
         let mut happened = self.fire_due(self.now);
         let kind = event.attribute_value("type").unwrap_or_default();
-        let matching: Vec<(usize, Subscription)> = self.runner.about().subscriptions.iter().cloned().enumerate().collect();
+        let matching: Vec<(usize, Subscription)> =
+            self.runner.about().subscriptions.iter().cloned().enumerate().collect();
         let mut given = false;
         for (position, subscription) in matching {
             if !subscription.takes(kind) {
@@ -44,7 +45,8 @@ impl<R: Rule + Described> Host<R> {
             }
             let Some(key) = subscription.key_of(&event) else { continue };
             given = true;
-            let attributes = subscription.attributes.iter().map(|name| event.attribute_value(name).map(str::to_owned));
+            let attributes =
+                subscription.attributes.iter().map(|name| event.attribute_value(name).map(str::to_owned));
             let payload = Payload::Event {
                 subscription: position as u32,
                 attributes: attributes.collect(),
@@ -52,7 +54,10 @@ impl<R: Rule + Described> Host<R> {
             };
             happened.add(self.handle(key.into(), time, payload));
         }
-        assert!(given, "no subscription takes this event, or it has not the key that the subscription names: {event:?}");
+        assert!(
+            given,
+            "no subscription takes this event, or it has not the key that the subscription names: {event:?}"
+        );
         happened.add(self.fire_due(self.now));
         happened
     }
@@ -124,17 +129,25 @@ impl<R: Rule + Described> Host<R> {
         for TimerChange { name, at, .. } in effects.timers {
             match at {
                 // One set by a timer is due at least 1 ms after that one.
-                Some(at) => self.timers.insert((Rc::clone(key), name), if is_timer { at.max(time + 1) } else { at }),
+                Some(at) => {
+                    self.timers.insert((Rc::clone(key), name), if is_timer { at.max(time + 1) } else { at })
+                }
                 None => self.timers.remove(&(Rc::clone(key), name)),
             };
         }
         let about = self.runner.about();
         for moment in &effects.moments {
             let kind = &moment.kind;
-            assert!(about.moments.contains(kind), "moment `{kind}` is not declared: add `.moment(\"{kind}\")`");
+            assert!(
+                about.moments.contains(kind),
+                "moment `{kind}` is not declared: add `.moment(\"{kind}\")`"
+            );
             for action in &moment.actions {
                 let name = &action.name;
-                assert!(about.actions.contains(name), "action `{name}` is not declared: add `.action(\"{name}\")`");
+                assert!(
+                    about.actions.contains(name),
+                    "action `{name}` is not declared: add `.action(\"{name}\")`"
+                );
             }
         }
         Happened {
@@ -174,9 +187,10 @@ impl Subscription {
 fn key_in(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) if number.is_f64() => {
-            number.as_f64().filter(|number| number.fract() == 0.0).map(|number| format!("{:.0}", number + 0.0))
-        }
+        Value::Number(number) if number.is_f64() => number
+            .as_f64()
+            .filter(|number| number.fract() == 0.0)
+            .map(|number| format!("{:.0}", number + 0.0)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
