@@ -1,6 +1,7 @@
 //! What is refused before anything of it runs, and in which words.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use carpe::sandbox::{LoadError, Sandbox, SandboxOptions};
 
@@ -153,6 +154,42 @@ fn too_big_is_refused_unread_and_just_fitting_is_not() {
     assert!(sandbox(bytes.len()).load(&bytes).is_ok());
     let refused = sandbox(bytes.len() - 1).load(&bytes).map(drop);
     assert_eq!(refused, Err(LoadError::TooBig { bytes: bytes.len(), limit: bytes.len() - 1 }));
+}
+
+#[test]
+fn what_takes_too_long_to_compile_is_given_up() {
+    let functions: String = (0..20_000)
+        .map(|number| format!("(func (param i32) (result i32) (i32.mul (local.get 0) (i32.const {number})))"))
+        .collect();
+    let bytes = Guest::default().with(&functions).build();
+    let limit = Duration::from_millis(1);
+    let options = SandboxOptions { max_instances: 2, compile_timeout: limit, ..SandboxOptions::default() };
+    let refused = Sandbox::new(options).expect("sandbox").load(&bytes).map(drop);
+    assert_eq!(refused, Err(LoadError::CompileTimeout { limit }));
+}
+
+#[test]
+fn memories_and_instances_are_bounded_in_number() {
+    let rule = "(core module $main (func (export \"run\")))
+        (core instance $main (instantiate $main)) (func $run (canon lift (core func $main \"run\")))
+        (instance $rule (export \"init\" (func $run)) (export \"handle\" (func $run)))
+        (export \"carpe:rule/rule@0.1.0\" (instance $rule))";
+    let memories = |count| {
+        let module =
+            format!("(core module $m {}) (core instance (instantiate $m))", "(memory 0)".repeat(count));
+        refusal(&component(&format!("{module} {rule}")))
+    };
+    assert_eq!(memories(4), "it loaded");
+    assert!(memories(5).contains("memories"), "{}", memories(5));
+    let instances = |count| {
+        let instances = "(core instance (instantiate $m))".repeat(count);
+        refusal(&component(&format!("(core module $m) {instances} {rule}")))
+    };
+    assert_eq!(instances(63), "it loaded");
+    assert!(instances(64).contains("instances"), "{}", instances(64));
+    let imports = "(import \"a\" (func))".replace('a', "a{}");
+    let many: String = (0..1_001).map(|number| imports.replace("{}", &number.to_string())).collect();
+    assert!(refusal(&component(&many)).contains("more than 1000 things"));
 }
 
 #[test]
