@@ -382,6 +382,13 @@ pub struct KeyInfo {
     pub timers: Vec<(Instant, String)>,
 }
 
+#[cfg(test)]
+impl Host {
+    pub(crate) fn run_native(&self, rule: &str, version: crate::pipeline::program::Version) {
+        self.0.registry.run_native(rule, version);
+    }
+}
+
 impl Inner {
     fn stop(&self) {
         drop(self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take());

@@ -445,6 +445,12 @@ impl Registry {
         result.recv().unwrap_or_else(|_| Err("the host is stopping".to_owned()))
     }
 
+    /// Runs a rule that is no component.
+    #[cfg(test)]
+    pub(crate) fn run_native(&self, rule: &str, version: Version) {
+        self.switch(rule, Some(Arc::new(version))).expect("the journal takes the switch");
+    }
+
     fn unload(&self, file: &str, rule: &str) {
         match self.switch(rule, None) {
             Ok(at) => tracing::info!(plugin = file, rule, at, "a plugin was removed: its rule's state stays"),

@@ -80,8 +80,16 @@ impl Writer {
         Writer { to, per_second, second_began: Instant::now(), written: 0, dropped: 0 }
     }
 
+    /// Tells of dropped lines, if their second is over.
+    pub(super) fn settle(&mut self) {
+        // The clock is read only if there is something to tell: this runs after every call.
+        if self.dropped > 0 {
+            self.turn();
+        }
+    }
+
     /// Begins a new second if the last one is over, and tells of the lines that it dropped.
-    pub(super) fn turn(&mut self) {
+    fn turn(&mut self) {
         if self.second_began.elapsed() >= Duration::from_secs(1) {
             self.second_began = Instant::now();
             self.written = 0;
