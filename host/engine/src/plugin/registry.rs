@@ -313,6 +313,8 @@ impl Registry {
                     "a plugin is active"
                 );
                 self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+                // Once more: before a rule's first switch there is nothing that could keep it.
+                self.adopt_manifest(&rule, &candidate);
                 let mut state = self.lock();
                 if let Some(plugin) = state.plugins.get_mut(file) {
                     plugin.active = Some(version);
