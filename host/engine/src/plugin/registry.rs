@@ -501,7 +501,10 @@ impl Registry {
                 since: plugin.since,
                 version: active.map(|version| version.description.version.clone()),
                 hash: active.map(|version| blake3::Hash::from_bytes(version.component).to_string()),
-                work: rule.map(|rule| rule_status(rule, positions.get(&rule.name).copied(), end)),
+                work: rule.map(|rule| RuleStatus {
+                    log_dropped: active.map_or(0, |version| version.log_dropped()),
+                    ..rule_status(rule, positions.get(&rule.name).copied(), end)
+                }),
             }
         });
         status.collect()
