@@ -65,7 +65,8 @@ impl Guest {
         let world = "package tests:guest; world guest { include carpe:rule/plugin@0.1.0; }";
         let package = resolve.push_str("guest.wit", world).expect("the guest's world");
         let world = resolve.select_world(&[package], Some("guest")).expect("the world");
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("metadata");
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+            .expect("metadata");
         let mut encoder = ComponentEncoder::default();
         encoder.module(&module).expect("the module").validate(true).encode().expect("the component")
     }

@@ -64,13 +64,16 @@ fn deeds() -> Vec<(Value, &'static str)> {
         (json!({ "actions": 10_000 }), "more than the limit `actions_per_moment` of 16"),
         (json!({ "timers": 10_000 }), "more than 16 for each (limit `timers_per_input`)"),
         (json!({ "failures": 10_000 }), "returned 10000 failures for 1 inputs"),
-        (json!({ "state_of_key": 1 }), "a state change names key 1, but the batch has 1"),
+        (json!({ "state_of_key": 300 }), "a state change names key 300, but the batch has 1"),
         (json!({ "state_of_key": u32::MAX }), "a state change names key 4294967295"),
-        (json!({ "moment_cause": 1 }), "a moment names cause 1, but the batch has 1"),
+        (json!({ "moment_cause": 300 }), "a moment names cause 300, but the batch has 1"),
         (json!({ "moment_cause": u32::MAX }), "a moment names cause 4294967295"),
-        (json!({ "timer_cause": 1 }), "a timer change names cause 1, but the batch has 1"),
-        (json!({ "failure_input": 1 }), "a failure names input 1, but the batch has 1"),
-        (json!({ "moment_kind": "other" }), "a moment of kind `other`, which its description does not declare"),
+        (json!({ "timer_cause": 300 }), "a timer change names cause 300, but the batch has 1"),
+        (json!({ "failure_input": 300 }), "a failure names input 300, but the batch has 1"),
+        (
+            json!({ "moment_kind": "other" }),
+            "a moment of kind `other`, which its description does not declare",
+        ),
         (json!({ "action_name": "other" }), "an action `other`, which its description does not declare"),
         (json!({ "moment_data": "{" }), "the data of the moment `hostile.moment` is not JSON"),
         (json!({ "action_data": "" }), "the data of the action `hostile.act` is not JSON"),
@@ -123,7 +126,8 @@ fn a_trap_on_one_input_of_many_is_found_and_its_backtrace_can_be_read() {
     let folder = neighbourhood();
     folder.plugin("hostile", guest("hostile"), "");
     let host = builder(&folder).start().expect("starts");
-    let mut events: Vec<_> = (0..1_000).map(|n| harmless(&n.to_string(), &format!("key-{}", n % 50))).collect();
+    let mut events: Vec<_> =
+        (0..1_000).map(|n| harmless(&n.to_string(), &format!("key-{}", n % 50))).collect();
     events[617] = deed("bad", "key-17", &json!("trap"));
     events.extend(counts("a", 20).into_iter().chain(counts("b", 20)).chain(counts("c", 20)));
     host.submit_all(events).expect("room").wait().expect("accepted");
@@ -152,9 +156,8 @@ fn refusals() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         let more = format!("(func $start {body}) (start $start)");
         Guest { more, ..Guest::default() }.build()
     };
-    let table = |elements: u32| {
-        Guest { more: format!("(table {elements} funcref)"), ..Guest::default() }.build()
-    };
+    let table =
+        |elements: u32| Guest { more: format!("(table {elements} funcref)"), ..Guest::default() }.build();
     let noise: Vec<u8> = (0..4_096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let loads = |what: &str| {
         let limits = "[limits]\ninit_cpu_ms = 100\nmemory_bytes = 16777216";
@@ -163,18 +166,38 @@ fn refusals() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     let hostile = || guest("hostile").to_vec();
     const QUICK: &str = "[limits]\ninit_cpu_ms = 100";
     vec![
-        ("loops-in-init", hostile(), loads("'loop'"), "its `init` failed: it took more than 100ms of CPU time"),
+        (
+            "loops-in-init",
+            hostile(),
+            loads("'loop'"),
+            "its `init` failed: it took more than 100ms of CPU time",
+        ),
         ("traps-in-init", hostile(), loads("'trap'"), "its `init` failed: it trapped"),
         ("recurses-in-init", hostile(), loads("'recurse'"), "its `init` failed: it overflowed its stack"),
-        ("bomb-in-init", hostile(), loads("'memory_bomb'"), "it wanted more memory than its limit of 16777216"),
+        (
+            "bomb-in-init",
+            hostile(),
+            loads("'memory_bomb'"),
+            "it wanted more memory than its limit of 16777216",
+        ),
         ("refuses-in-init", hostile(), loads("'error'"), "the rule failed: asked for an error"),
         ("bad-configuration", hostile(), "[configuration]\nx = 1", "unknown field `x`"),
-        ("bad-name", hostile(), "[configuration]\nname = '../x'", "its description is not valid: the name `../x`"),
+        (
+            "bad-name",
+            hostile(),
+            "[configuration]\nname = '../x'",
+            "its description is not valid: the name `../x`",
+        ),
         ("loops-in-start", start("(loop $again (br $again))"), QUICK, "it took more than 100ms of CPU time"),
         ("traps-in-start", start("unreachable"), QUICK, "it trapped"),
         ("big-memory", Guest { pages: 60_000, ..Guest::default() }.build(), "", "it wanted more memory than"),
         ("big-table", table(20_001), "", "it wanted a larger table than its limit of 20000 elements"),
-        ("huge-table", table(u32::MAX), "", "it wanted a larger table than its limit of 20000 elements"),
+        (
+            "huge-table",
+            table(u32::MAX),
+            "",
+            "table index 0 has a minimum element size of 4294967295 which exceeds",
+        ),
         (
             "wants-network",
             rule(r#"(import "wasi:sockets/tcp@0.2.3" (instance))"#),
@@ -281,15 +304,20 @@ fn a_component_that_compiles_for_too_long_is_given_up_and_others_go_on() {
 }
 
 #[test]
-fn a_flood_of_log_lines_is_cut_and_none_looks_like_the_hosts() {
+fn a_flood_of_log_lines_is_cut_however_many_instances_it_takes() {
     log::keep();
     let folder = neighbourhood();
     folder.plugin("hostile", guest("hostile"), "name = 'flooding'");
-    folder.plugin("forging", guest("hostile"), "name = 'forging'");
     let host = builder(&folder).start().expect("starts");
-    let mut events: Vec<_> =
-        (0..20).map(|n| deed(&n.to_string(), "key", &json!({ "log": 10_000 }))).collect();
-    events.push(deed("forged", "key", &json!("log_forged")));
+    let mut events: Vec<_> = (0..20)
+        // An input that fails has a fresh instance after it, with no fresh quota.
+        .flat_map(|n| {
+            [
+                deed(&format!("{n}-log"), "key", &json!({ "log": 10_000 })),
+                deed(&format!("{n}"), "key", &json!("trap")),
+            ]
+        })
+        .collect();
     events.extend(["a", "b", "c"].map(|key| count(key, 1)));
     let begun = std::time::Instant::now();
     host.submit_all(events).expect("room").wait().expect("accepted");
@@ -297,16 +325,26 @@ fn a_flood_of_log_lines_is_cut_and_none_looks_like_the_hosts() {
     let seconds = begun.elapsed().as_secs() + 1;
 
     let lines = log::lines_of("flooding");
-    // Each of two lanes has an instance of its own, and each new second brings one more line: the count of dropped ones.
-    let most = usize::try_from(seconds * 2 * 21 + 2).expect("few");
+    // Each second brings one more line: how many the one before dropped.
+    let most = usize::try_from(seconds * 21).expect("few");
     assert!(!lines.is_empty() && lines.len() <= most, "{} lines in {seconds} s", lines.len());
-    assert!(host.dead_letters(10).is_empty(), "logging is no crime: {:?}", host.dead_letters(10));
+    let set_aside = host.dead_letters(100).into_iter().filter(|letter| letter.rule == "flooding").count();
+    assert_eq!(set_aside, 20, "logging is no crime, trapping is");
     let work = plugin(&host, "hostile").and_then(|plugin| plugin.work).expect("it runs");
     assert!(work.log_dropped > 100_000, "dropped lines are counted: {}", work.log_dropped);
-    let forged = log::lines_of("forging");
-    let wanted = "innocent\\n2026-01-01T00:00:00Z ERROR carpe: the host is on fire\\u{1b}[2J";
-    assert!(forged.iter().any(|line| line == wanted), "{forged:?}");
     assert_unaffected(&host, 1);
+}
+
+#[test]
+fn a_log_line_cannot_look_like_the_hosts() {
+    log::keep();
+    let folder = Folder::new();
+    folder.plugin("hostile", guest("hostile"), "name = 'forging'");
+    let host = builder(&folder).start().expect("starts");
+    host.submit(deed("forged", "key", &json!("log_forged"))).expect("room").wait().expect("accepted");
+    settle(&host);
+    let wanted = "innocent\\n2026-01-01T00:00:00Z ERROR carpe: the host is on fire\\u{1b}[2J";
+    assert_eq!(log::lines_of("forging"), [wanted]);
 }
 
 #[test]
@@ -351,7 +389,10 @@ fn a_timer_that_never_rests_starves_nobody() {
     assert_unaffected(&host, 50);
     // A millisecond each is the least: it cannot fill the journal faster.
     let status = host.status();
-    assert!(status.journal.end < 200 + 2 * status.timeline.now.saturating_sub(started(&status)), "{status:?}");
+    assert!(
+        status.journal.end < 200 + 2 * status.timeline.now.saturating_sub(started(&status)),
+        "{status:?}"
+    );
     folder.remove("hostile.wasm");
     wait_for_state(&host, "hostile", PluginState::Removed);
     settle(&host);
