@@ -27,6 +27,9 @@ pub trait GuestLog: Send + Sync {
     /// look like two, and at most a few kilobytes. Called on the thread that runs the guest: must not
     /// block.
     fn line(&self, level: LogLevel, text: &str);
+
+    /// So many lines were not given to [`GuestLog::line`], since there were too many. A line that says so follows.
+    fn dropped(&self, _lines: u64) {}
 }
 
 /// Bytes of guest text that are kept in one piece; the rest is cut.
@@ -114,6 +117,7 @@ impl WriteLog for Writer {
         self.turn();
         if self.written >= self.per_second {
             self.dropped += 1;
+            self.to.dropped(1);
             return;
         }
         self.written += 1;
