@@ -1,1 +1,15 @@
-//! Placeholder text of the crate, replaced by its first module.
+//! Where events come into a Carpe host, and where its actions go out.
+//!
+//! Sources hand events to an [`Intake`] (a [`carpe::Host`]); sinks are given actions by the host's outbox.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod intake;
+mod pending;
+mod secret;
+mod server;
+pub mod sources;
+
+pub use intake::{Accepted, Bounds, Intake, SubmitError};
+pub use secret::{Secret, SecretError};
+pub use server::{ListenError, Server, ServerLimits};
