@@ -4,10 +4,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod config;
 mod intake;
+mod media_type;
+pub mod operators;
 mod pending;
 mod secret;
 mod server;
+pub mod sinks;
 pub mod sources;
 
 pub use intake::{Accepted, Bounds, Intake, SubmitError};

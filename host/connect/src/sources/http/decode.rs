@@ -10,6 +10,7 @@ use carpe::{Data, Event};
 use percent_encoding::percent_decode;
 
 use crate::intake::Bounds;
+use crate::media_type::is_json;
 use crate::pending::EventText;
 use crate::server::problem::Problem;
 
@@ -161,12 +162,6 @@ fn data(content_type: &str, body: Bytes) -> Result<Data, Problem> {
             Err(Problem::invalid_event(format!("the data is called JSON, but is not UTF-8 at byte {position}")))
         }
     }
-}
-
-/// Whether a media type is JSON, by RFC 6839.
-pub(crate) fn is_json(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
 fn utf8(parameters: &str) -> Result<(), Problem> {
