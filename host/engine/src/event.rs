@@ -1,5 +1,10 @@
 //! CloudEvents 1.0 events, as the host holds them.
 
+mod admit;
+mod json;
+
+pub use admit::AdmitError;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -10,6 +15,9 @@ pub type Instant = u64;
 
 /// Instants stay below 2^53, so that they are exact as a JavaScript number too.
 pub const INSTANT_LIMIT: Instant = 1 << 53;
+
+/// What [`Event::size`] counts for the struct itself.
+const STRUCT_BYTES: usize = 64;
 
 /// A CloudEvents 1.0 event.
 ///
@@ -128,7 +136,8 @@ impl Event {
     /// About how many bytes it takes in memory and in the journal.
     pub fn size(&self) -> usize {
         let extensions: usize = self.extensions.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        64 + self.id.len()
+        STRUCT_BYTES
+            + self.id.len()
             + self.source.len()
             + self.kind.len()
             + self.subject.as_ref().map_or(0, String::len)
@@ -149,6 +158,13 @@ pub fn format_instant(instant: Instant) -> String {
 
 /// Parses RFC 3339, fractions of a millisecond cut. `None`: not a timestamp, or before 1970.
 pub fn parse_instant(text: &str) -> Option<Instant> {
+    // The parser also knows other forms, e.g. with the name of a time zone.
+    let date_ends_with_t = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
+    let seconds_given = text.as_bytes().get(16) == Some(&b':');
+    let of_rfc_3339 = text.bytes().skip(11).all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.' | b'+' | b'-' | b'Z' | b'z'));
+    if !(date_ends_with_t && seconds_given && of_rfc_3339) {
+        return None;
+    }
     let timestamp: jiff::Timestamp = text.parse().ok()?;
     // Before 1970 milliseconds would round towards zero: the sign decides.
     if timestamp.as_nanosecond() < 0 {

@@ -4,14 +4,20 @@
 //! event ids are folds over it. One appender thread writes it ([`crate::pipeline`]); everybody else reads.
 
 mod entry;
+mod file;
+mod memory;
+#[cfg(test)]
+mod testing;
 
 pub use entry::{
     ActionId, Body, Decision, Entry, Epoch, InputId, InputRef, KeyChange, OutcomeEntry, Position, SourceRead,
 };
+pub use file::{FileJournal, FileJournalOptions};
+pub use memory::MemoryJournal;
 
 use std::sync::Arc;
 
-use crate::event::Instant;
+use crate::event::{INSTANT_LIMIT, Instant};
 
 /// An append-only, ordered store of [`Entry`]s.
 ///
@@ -21,12 +27,14 @@ pub trait Journal: Send + Sync + 'static {
     /// Appends a group and makes it durable: on `Ok` all of it is, on `Err` nothing of it may be
     /// relied on, and the journal takes no more groups until it is opened again.
     ///
-    /// The entries' positions continue those before and their instants never decrease: the caller has
-    /// stamped them. Called by one thread only.
+    /// The entries' positions continue those before, their instants never decrease, and they are of one
+    /// epoch: the caller has stamped them. They are shared, so that who reads them next need not
+    /// decode them. Called by one thread only. An empty group changes nothing.
     ///
     /// # Errors
-    /// The medium's error.
-    fn append(&self, group: &[Entry]) -> Result<(), JournalError>;
+    /// The medium's error, then [`JournalError::Closed`]; [`JournalError::Refused`], if the entries are not
+    /// stamped so: nothing was written, and the journal stays as it was.
+    fn append(&self, group: &[Arc<Entry>]) -> Result<(), JournalError>;
 
     /// Where the next entry goes: one past the last durable one.
     fn end(&self) -> Position;
@@ -37,7 +45,7 @@ pub trait Journal: Send + Sync + 'static {
     /// The instant and epoch of the last entry; none if it is empty.
     fn last(&self) -> Option<(Instant, Epoch)>;
 
-    /// Reads entries from `from` on: at least one if there is one, up to about `max_bytes` of them.
+    /// Reads entries from `from` on: at least one if there is one, up to about `max_bytes` of them in memory.
     /// Empty at the end.
     ///
     /// # Errors
@@ -67,6 +75,32 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Bytes on the medium.
     fn size_bytes(&self) -> u64;
+}
+
+/// What a decoded entry takes besides what is written of it: its struct, and where it is held.
+const ENTRY_OVERHEAD_BYTES: usize = size_of::<Entry>() + 32;
+
+/// That `group` may be appended to a journal that ends at `end` with `last`.
+fn check_group(group: &[Arc<Entry>], end: Position, last: Option<(Instant, Epoch)>) -> Result<(), JournalError> {
+    let mut timeline = last.map_or(0, |(instant, _)| instant);
+    let epoch = group.first().map(|entry| entry.epoch);
+    for (entry, expected) in group.iter().zip(end..) {
+        let refused = |reason: String| Err(JournalError::Refused { position: entry.position, reason });
+        if entry.position != expected {
+            return refused(format!("position {expected} is the next"));
+        }
+        if entry.instant < timeline {
+            return refused(format!("its instant {} is before {timeline}, where the timeline stands", entry.instant));
+        }
+        if entry.instant >= INSTANT_LIMIT {
+            return refused(format!("its instant {} is not below 2^53", entry.instant));
+        }
+        if Some(entry.epoch) != epoch {
+            return refused("its epoch is not the one of its group".to_owned());
+        }
+        timeline = entry.instant;
+    }
+    Ok(())
 }
 
 /// Why the journal could not be read or written.
@@ -113,6 +147,14 @@ pub enum JournalError {
         start: Position,
         /// One past the last.
         end: Position,
+    },
+    /// Entries that the caller stamped wrongly, or too many at once. A fault in the host.
+    #[error("entry {position} cannot be appended: {reason}")]
+    Refused {
+        /// As the entry says.
+        position: Position,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A write failed before: nothing is appended until the journal is opened again.
     #[error("the journal takes nothing more since a write failed; restart the host")]

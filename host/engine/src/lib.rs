@@ -8,6 +8,6 @@ mod limits;
 pub mod rule;
 mod sink;
 
-pub use event::{Data, Event, INSTANT_LIMIT, Instant, format_instant, parse_instant};
+pub use event::{AdmitError, Data, Event, INSTANT_LIMIT, Instant, format_instant, parse_instant};
 pub use limits::Limits;
 pub use sink::{Answer, Delivery, Reply, Sink};

@@ -1,0 +1,116 @@
+//! What the journals' tests share: entries of all kinds, and a list as the model.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{Data, Event};
+use crate::rule::Status;
+
+/// Groups of (milliseconds since the entry before, kind of body).
+pub(crate) type Groups = Vec<Vec<(u64, usize)>>;
+
+pub(crate) fn groups(most: usize) -> impl Strategy<Value = Groups> {
+    let entry = (prop_oneof![Just(0u64), 0..5u64, Just(100_000)], 0..bodies().len());
+    prop::collection::vec(prop::collection::vec(entry, 1..12), 0..most)
+}
+
+/// The same, stamped. Each group has an epoch of its own.
+pub(crate) fn entries(groups: &Groups) -> Vec<Vec<Arc<Entry>>> {
+    let bodies = bodies();
+    let (mut position, mut instant) = (0, 1_700_000_000_000);
+    let mut stamp = |epoch: usize, &(since, kind): &(u64, usize)| {
+        instant += since;
+        position += 1;
+        let body = bodies[kind % bodies.len()].clone();
+        Arc::new(Entry { position: position - 1, epoch: epoch as u64 * 77, instant, body })
+    };
+    groups
+        .iter()
+        .enumerate()
+        .map(|(epoch, group)| group.iter().map(|entry| stamp(epoch, entry)).collect())
+        .collect()
+}
+
+/// Everything that a journal says, against the list.
+pub(crate) fn check(journal: &dyn Journal, model: &[Arc<Entry>]) {
+    let end = model.len() as Position;
+    assert_eq!((journal.start(), journal.end()), (0, end));
+    assert_eq!(journal.last(), model.last().map(|entry| (entry.instant, entry.epoch)));
+    for (from, max_bytes) in [(0, usize::MAX), (0, 0), (end / 2, usize::MAX), (end / 3, 700), (end, 10)] {
+        let read = journal.read(from, max_bytes).unwrap();
+        assert_eq!(read[..], model[from as usize..from as usize + read.len()]);
+        assert_eq!(read.is_empty(), from == end);
+        if max_bytes == usize::MAX {
+            assert_eq!(read.len() as u64, end - from);
+        }
+    }
+    assert!(matches!(journal.read(end + 1, 1), Err(JournalError::OutOfRange { .. })));
+    let instants = model.iter().flat_map(|entry| [entry.instant - 1, entry.instant, entry.instant + 1]);
+    for instant in instants.chain([0, u64::MAX]) {
+        let first = model.iter().find(|entry| entry.instant >= instant);
+        let expected = first.map(|entry| (entry.position, entry.instant));
+        assert_eq!(journal.at_or_after(instant).unwrap(), expected, "at {instant}");
+    }
+    let mut visited = Vec::new();
+    let mut visit = |entry| {
+        visited.push(entry);
+        Ok(())
+    };
+    journal.visit_decisions(&mut visit).unwrap();
+    let decisions: Vec<_> =
+        model.iter().filter(|entry| !matches!(entry.body, Body::Event(_) | Body::Tick)).cloned().collect();
+    assert_eq!(visited, decisions);
+}
+
+/// One of every kind, with every field set and not set.
+pub(crate) fn bodies() -> Vec<Body> {
+    let id = InputId([1; 16]);
+    let action = ActionId([2; 16]);
+    let input = InputRef { id, position: 300, subscription: Some(2), timer: None };
+    let timer = InputRef { id, position: 301, subscription: None, timer: Some("due".into()) };
+    let decision = |decision| Body::Decision { rule: "flood".into(), decision };
+    let mut full = Event::new("1", "/gauge", "gauge.level")
+        .with_subject("elbe")
+        .with_time(1_700_000_000_123)
+        .with_json("{\"level\": 7}");
+    full.dataschema = Some("urn:x".into());
+    full.extensions = vec![("a".into(), "b".into()), ("c".into(), String::new())];
+    let mut binary = Event::new("2", "/cam", "picture");
+    binary.data = Data::Binary(Bytes::from_static(&[0, 255, 7]));
+    let outcome = |status, reference, answer| {
+        let (rule, key, name, detail) = ("r".into(), "k".into(), "a.b".into(), "d".into());
+        Body::Outcome(OutcomeEntry { id: action, rule, key, action: name, reference, status, answer, detail })
+    };
+    let mut bodies = vec![
+        Body::Event(full),
+        Body::Event(binary),
+        Body::Event(Event::new("3", "/s", "t")),
+        Body::Tick,
+        Body::Started { host: "0.1.0".into(), timeline: "received".into() },
+        Body::SourceRead(SourceRead { source: "file:/e".into(), cursor: "99".into() }),
+        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), state: Some(vec![9, 8]) }),
+        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), state: None }),
+        decision(Decision::Switch { at: 5, component: [3; 32], configuration: "{}".into(), version: "1.2.3".into() }),
+        decision(Decision::Unload { at: 6 }),
+        decision(Decision::SetAside {
+            input: input.clone(),
+            key: "k".into(),
+            reason: "trap".into(),
+            backtrace: vec!["f".into(), "g".into()],
+        }),
+        decision(Decision::Verdict { id: action, at: 7, withheld: Some("no consent".into()) }),
+        decision(Decision::Verdict { id: action, at: 7, withheld: None }),
+        decision(Decision::GivenAgain { input: timer }),
+        decision(Decision::Dropped { input }),
+        decision(Decision::LeftBehind { from: 8, to: 900 }),
+        Body::Erased,
+        Body::ErasureAsked { name_hash: [4; 32], rule: None },
+        Body::ErasureAsked { name_hash: [4; 32], rule: Some("r".into()) },
+    ];
+    bodies.extend(Status::ALL.map(|status| outcome(status, None, Data::Absent)));
+    bodies.push(outcome(Status::Delivered, Some("ref".into()), Data::Json("1".into())));
+    bodies
+}
