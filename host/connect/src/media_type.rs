@@ -3,7 +3,7 @@
 /// Whether it is JSON, by RFC 6839.
 pub(crate) fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
+    media_type.ends_with("/json") || media_type.ends_with("+json")
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use carpe::{Delivery, Reply, Sink};
 
 use super::line_writer::{LineWriter, Lines, QUEUE};
-use crate::pending::EventText;
 
 /// Appends each action to a file, as a line of JSON. An action counts as delivered when the file is on
 /// disk. It may be written twice (after a crash, say), with the same `id`.

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::line_writer::{LineWriter, Lines, QUEUE};
 use super::text::describe;
-use crate::pending::EventText;
 
 /// Prints each action as a line.
 pub struct StdoutSink {

@@ -15,7 +15,6 @@ use tokio::runtime::Handle;
 use super::text::printable;
 use crate::Secret;
 use crate::media_type::is_json;
-use crate::pending::EventText;
 
 /// What is kept of an answer; one that is longer is not kept at all.
 const ANSWER_BYTES: usize = 64 << 10;

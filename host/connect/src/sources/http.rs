@@ -23,7 +23,7 @@ use crate::server::{self, ListenError, Server, ServerLimits};
 use crate::{Accepted, Secret};
 
 use self::body::BodyBudget;
-use self::decode::Mode;
+use self::decode::{Mode, bad_event};
 
 /// How events are taken in over HTTP.
 #[derive(Clone, Debug)]
@@ -142,7 +142,7 @@ fn refused(error: SubmitError, one: bool) -> Problem {
             Problem::busy("as many events as the host may hold are waiting to be handled", retry_after)
         }
         SubmitError::Invalid { index, error } => {
-            let problem = Problem::invalid_event(error.to_string());
+            let problem = bad_event(&error);
             if one { problem } else { problem.at(index) }
         }
         SubmitError::TooMany { count, limit } => {

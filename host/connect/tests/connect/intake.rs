@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use carpe::Event;
+use carpe::{AdmitError, Event};
 use carpe_connect::{Accepted, Bounds, Intake, SubmitError};
 use tokio::sync::watch;
 
@@ -25,7 +25,7 @@ struct State {
     known: HashSet<(String, String)>,
     cursors: HashMap<String, String>,
     refusals: VecDeque<SubmitError>,
-    failure: Option<SubmitError>,
+    failure: Option<fn() -> SubmitError>,
     bad_ids: HashSet<String>,
     groups: Vec<usize>,
 }
@@ -58,7 +58,7 @@ impl Recorder {
     }
 
     /// Each receipt fails so.
-    pub fn fail(&self, error: SubmitError) {
+    pub fn fail(&self, error: fn() -> SubmitError) {
         self.state().failure = Some(error);
     }
 
@@ -92,7 +92,7 @@ impl Recorder {
             return Err(refusal);
         }
         if let Some(index) = events.iter().position(|event| state.bad_ids.contains(&event.id)) {
-            let error = carpe_connect::admit_error_for_tests("not wanted");
+            let error = AdmitError::Data { reason: "is not wanted".to_owned() };
             return Err(SubmitError::Invalid { index, error });
         }
         state.groups.push(events.len());
@@ -109,11 +109,11 @@ impl Recorder {
             state.cursors.insert(source.to_owned(), cursor);
         }
         self.0.count.send_replace(state.events.len());
-        let failure = state.failure.clone();
+        let failure = state.failure;
         let mut open = self.0.open.subscribe();
         Ok(Box::pin(async move {
             open.wait_for(|&open| open).await.unwrap();
-            failure.map_or(Ok(done), Err)
+            failure.map_or(Ok(done), |failure| Err(failure()))
         }))
     }
 }

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use carpe::Event;
+use carpe::{AdmitError, Event};
 use tokio::sync::mpsc;
 
 use super::cursor::{Cursor, Position};
 use super::lines::{Found, Lines};
 use super::{BadLine, FileError, FileSource, Input, OnBadLine};
 use crate::intake::Bounds;
-use crate::pending::EventText;
 
 /// A chunk is handed on when it holds as many lines, or bytes.
 const CHUNK_LINES: usize = 1024;
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
+/// A line is an event, and may have a byte order mark before it and a carriage return behind it.
+const MARKS_BYTES: usize = 4;
 
 /// Events that follow each other, and where in the file they end.
 pub(super) struct Chunk {
@@ -235,6 +236,9 @@ impl Reader {
                     chunk.bytes += text.len();
                     return Ok(());
                 }
+                Err(AdmitError::Syntax { column, reason, .. }) => {
+                    (Some(column.max(1)), format!("this is not a CloudEvent in JSON: {reason}"))
+                }
                 Err(error) => (None, error.to_string()),
             }
         };
@@ -269,8 +273,7 @@ impl Reader {
         Ended::Failed(FileError::Read { file: self.name.clone(), source })
     }
 
-    /// In JSON an event takes more than in memory: escapes, base64.
     fn line_limit(&self) -> usize {
-        self.bounds.event_bytes.saturating_mul(2)
+        self.bounds.event_bytes.saturating_add(MARKS_BYTES)
     }
 }

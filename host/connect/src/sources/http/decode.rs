@@ -6,12 +6,11 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::Bytes;
-use carpe::{Data, Event};
+use carpe::{AdmitError, Event};
 use percent_encoding::percent_decode;
 
 use crate::intake::Bounds;
 use crate::media_type::is_json;
-use crate::pending::EventText;
 use crate::server::problem::Problem;
 
 const STRUCTURED: &str = "application/cloudevents+json";
@@ -58,12 +57,9 @@ impl Mode {
 
     /// How long a body may be.
     pub(super) fn body_limit(self, bounds: Bounds, batch_bytes: usize) -> usize {
-        // In JSON an event takes more than in memory: escapes, base64.
-        let structured = bounds.event_bytes.saturating_mul(2);
         match self {
-            Mode::Binary => bounds.event_bytes,
-            Mode::Structured => structured,
-            Mode::Batch => batch_bytes.min(structured.saturating_mul(bounds.batch_events)),
+            Mode::Binary | Mode::Structured => bounds.event_bytes,
+            Mode::Batch => batch_bytes.min(bounds.event_bytes.saturating_mul(bounds.batch_events)),
         }
     }
 
@@ -87,14 +83,13 @@ impl Mode {
             Mode::Binary => binary(headers, body, bounds).map(|event| vec![event]),
             Mode::Structured => structured(headers, &body, bounds).map(|event| vec![event]),
             Mode::Batch => Event::batch_from_json(&body, bounds.event_bytes, bounds.batch_events)
-                .map_err(|(index, error)| Problem::invalid_event(error.to_string()).at(index)),
+                .map_err(|(index, error)| bad_event(&error).at(index)),
         }
     }
 }
 
 fn structured(headers: &HeaderMap, body: &[u8], bounds: Bounds) -> Result<Event, Problem> {
-    let event = Event::from_json(body, bounds.event_bytes)
-        .map_err(|error| Problem::invalid_event(error.to_string()))?;
+    let event = Event::from_json(body, bounds.event_bytes).map_err(|error| bad_event(&error))?;
     // The binding allows the same attributes as headers too; if they differ, which of them is meant?
     for (name, value) in ce_headers(headers) {
         let given = header_text(name, value)?;
@@ -112,7 +107,6 @@ fn structured(headers: &HeaderMap, body: &[u8], bounds: Bounds) -> Result<Event,
 }
 
 fn binary(headers: &HeaderMap, body: Bytes, bounds: Bounds) -> Result<Event, Problem> {
-    let invalid = |error: &dyn std::fmt::Display| Problem::invalid_event(error.to_string());
     let mut event = Event::new("", "", "");
     let mut version = None;
     for name in headers.keys().filter_map(ce_name) {
@@ -126,41 +120,42 @@ fn binary(headers: &HeaderMap, body: Bytes, bounds: Bounds) -> Result<Event, Pro
             "datacontenttype" => {
                 return Err(Problem::bad_request("in binary mode `datacontenttype` is the header `content-type`"));
             }
-            _ => event.set_attribute(name, text).map_err(|error| invalid(&error))?,
+            _ => event.set_attribute(name, text).map_err(|error| bad_event(&error))?,
         }
     }
     match version.as_deref() {
         Some("1.0") => {}
-        Some(other) => return Err(invalid(&format!("`ce-specversion` is `{other}`; 1.0 is understood"))),
-        None => return Err(invalid(&"header `ce-specversion` is missing; it must be 1.0")),
+        Some(_) => return Err(Problem::invalid_event("header `ce-specversion` is not 1.0: other versions are not known")),
+        None => return Err(Problem::invalid_event("header `ce-specversion` is missing: it has to be 1.0")),
     }
     for (name, value) in [("id", &event.id), ("source", &event.source), ("type", &event.kind)] {
         if value.is_empty() {
-            return Err(invalid(&format!("header `ce-{name}` is missing or empty")));
+            return Err(Problem::invalid_event(format!("header `ce-{name}` is missing or empty: every event needs it")));
         }
     }
     let content_type = content_type(headers)?;
     if !content_type.is_empty() {
-        event.datacontenttype = Some(content_type.to_owned());
+        let set = event.set_attribute("datacontenttype", content_type.to_owned());
+        set.map_err(|error| bad_event(&error))?;
     }
-    event.data = data(content_type, body)?;
-    event.validate(bounds.event_bytes).map_err(|error| invalid(&error))?;
+    if is_json(content_type)
+        && let Err(error) = std::str::from_utf8(&body)
+    {
+        let position = error.valid_up_to();
+        return Err(Problem::invalid_event(format!("the data is called JSON, but is not UTF-8 at byte {position}")));
+    }
+    if !body.is_empty() {
+        event.set_data(body);
+    }
+    event.validate(bounds.event_bytes).map_err(|error| bad_event(&error))?;
     Ok(event)
 }
 
-fn data(content_type: &str, body: Bytes) -> Result<Data, Problem> {
-    if body.is_empty() {
-        return Ok(Data::Absent);
-    }
-    if !is_json(content_type) {
-        return Ok(Data::Binary(body));
-    }
-    match String::from_utf8(body.into()) {
-        Ok(text) => Ok(Data::Json(text)),
-        Err(error) => {
-            let position = error.utf8_error().valid_up_to();
-            Err(Problem::invalid_event(format!("the data is called JSON, but is not UTF-8 at byte {position}")))
-        }
+/// An event that the host doesn't take, as it is answered.
+pub(super) fn bad_event(error: &AdmitError) -> Problem {
+    match error {
+        AdmitError::TooLarge { .. } | AdmitError::TooMany { .. } => Problem::too_large(error.to_string()),
+        _ => Problem::invalid_event(error.to_string()),
     }
 }
 
