@@ -1,1 +1,111 @@
-//! Placeholder text of the crate, replaced by its first module.
+//! Builds Carpe's plugins: from a folder of Rust source to a component that the host loads.
+//!
+//! ```no_run
+//! use carpe_build::{Options, build};
+//! # fn main() -> Result<(), carpe_build::BuildError> {
+//! let component = build("plugins/flood-alert".as_ref(), &Options::default())?;
+//! assert!(component.ends_with("plugins/flood-alert.wasm"));
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
+
+mod cargo;
+mod error;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use wit_component::{ComponentEncoder, DecodedWasm};
+
+pub use error::BuildError;
+
+/// The target that rules are built for: it has no operating system, so a rule can ask it for nothing.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// How to build.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where to write the component: a file, or a folder that exists. Default: beside the source folder, so that
+    /// `plugins/NAME/` gives `plugins/NAME.wasm`.
+    pub out: Option<PathBuf>,
+    /// Where Cargo keeps what it compiles. Builds that share it compile what they have in common once. Default:
+    /// Cargo's own choice.
+    pub target_dir: Option<PathBuf>,
+    /// Let Cargo's progress and warnings go to standard error. Otherwise they are shown only in an error.
+    pub verbose: bool,
+}
+
+/// Builds the Rust package in `folder`, a rule with `crate-type = ["cdylib"]`, and writes it as a component.
+///
+/// Returns where it was written. A component that was there before is replaced in one step: a host that watches sees
+/// the old one or the new one. One that would be the same is not written again.
+///
+/// # Errors
+/// The toolchain, the compilation or the component is at fault; nothing was written then.
+pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
+    let folder = fs::canonicalize(folder)
+        .map_err(|source| BuildError::Io { doing: "open the folder", path: folder.to_owned(), source })?;
+    let core_path = cargo::build(&folder, options)?;
+    let core = fs::read(&core_path)
+        .map_err(|source| BuildError::Io { doing: "read what Cargo built", path: core_path.clone(), source })?;
+    let component = componentize(&core)?;
+    let out = out_path(&folder, &core_path, options);
+    write_atomically(&out, &component)
+        .map_err(|source| BuildError::Io { doing: "write the component", path: out.clone(), source })?;
+    Ok(out)
+}
+
+/// Makes a core module, as Cargo builds one that uses the SDK, a component.
+///
+/// Function names stay in it, so that a backtrace can be read.
+///
+/// # Errors
+/// It isn't a core module, holds no description of its interface, or imports what a rule can't have.
+pub fn componentize(core: &[u8]) -> Result<Vec<u8>, BuildError> {
+    let encode = || ComponentEncoder::default().module(core)?.validate(true).encode();
+    let component = encode().map_err(|error| BuildError::NotAPlugin(error.into_boxed_dyn_error()))?;
+    // An empty module becomes an empty component.
+    if !exports_a_rule(&component) {
+        return Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()));
+    }
+    Ok(component)
+}
+
+fn exports_a_rule(component: &[u8]) -> bool {
+    let Ok(DecodedWasm::Component(resolve, world)) = wit_component::decode(component) else { return false };
+    resolve.worlds[world].exports.keys().any(|export| resolve.name_world_key(export).starts_with("carpe:rule/rule@"))
+}
+
+fn out_path(folder: &Path, core: &Path, options: &Options) -> PathBuf {
+    let name = || folder.file_name().or(core.file_stem()).unwrap_or_default();
+    match &options.out {
+        Some(out) if out.is_dir() => with_wasm(out.join(name())),
+        Some(out) => out.clone(),
+        None => with_wasm(folder.with_file_name(name())),
+    }
+}
+
+/// Not `with_extension`: a folder's name may have a dot in it.
+fn with_wasm(path: PathBuf) -> PathBuf {
+    let mut path = path.into_os_string();
+    path.push(".wasm");
+    path.into()
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new();
+    // As for any file that is made: a host that runs as somebody else must be able to read it.
+    #[cfg(unix)]
+    file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = file.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

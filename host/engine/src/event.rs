@@ -127,10 +127,7 @@ impl Event {
 
     /// The value of an extension attribute.
     pub fn extension(&self, name: &str) -> Option<&str> {
-        self.extensions
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.extensions.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// About how many bytes it takes in memory and in the journal.
@@ -161,7 +158,8 @@ pub fn parse_instant(text: &str) -> Option<Instant> {
     // The parser also knows other forms, e.g. with the name of a time zone.
     let date_ends_with_t = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
     let seconds_given = text.as_bytes().get(16) == Some(&b':');
-    let of_rfc_3339 = text.bytes().skip(11).all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.' | b'+' | b'-' | b'Z' | b'z'));
+    let of_rfc_3339 =
+        text.bytes().skip(11).all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.' | b'+' | b'-' | b'Z' | b'z'));
     if !(date_ends_with_t && seconds_given && of_rfc_3339) {
         return None;
     }

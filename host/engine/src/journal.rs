@@ -90,7 +90,10 @@ fn check_group(group: &[Arc<Entry>], end: Position, last: Option<(Instant, Epoch
             return refused(format!("position {expected} is the next"));
         }
         if entry.instant < timeline {
-            return refused(format!("its instant {} is before {timeline}, where the timeline stands", entry.instant));
+            return refused(format!(
+                "its instant {} is before {timeline}, where the timeline stands",
+                entry.instant
+            ));
         }
         if entry.instant >= INSTANT_LIMIT {
             return refused(format!("its instant {} is not below 2^53", entry.instant));
@@ -119,7 +122,9 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// What was read is not what was written.
-    #[error("the journal is damaged at position {position} ({path}, byte {offset}): {reason}; restore it from a backup")]
+    #[error(
+        "the journal is damaged at position {position} ({path}, byte {offset}): {reason}; restore it from a backup"
+    )]
     Damaged {
         /// The first position that cannot be read.
         position: Position,

@@ -1,13 +1,49 @@
 //! A WebAssembly rule-plugin host: streams events into sandboxed rules, and their moments and actions out.
+//!
+//! A [`Host`] takes [`Event`]s, journals them, gives them to the rules that subscribe to them, and sends the
+//! actions of the [`Moment`]s that occur to [`Sink`]s. It opens no socket, installs no logger and keeps no
+//! global state; several hosts can live in one process.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = carpe::Host::builder().plugins_dir("plugins").data_dir(".carpe").start()?;
+//! let mut moments = host.moments();
+//! host.submit(carpe::Event::new("1", "/gauges", "gauge.level").with_subject("elbe-7"))?.wait()?;
+//! let moment = moments.recv_blocking()?;
+//! println!("{}: {}", moment.kind, moment.why);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod checkpoint;
+mod contract;
 mod event;
+mod host;
 pub mod journal;
 mod limits;
+mod moment;
+mod outbox;
+mod pipeline;
+pub mod plugin;
+mod recovery;
+mod route;
 pub mod rule;
+pub mod sandbox;
 mod sink;
+pub mod status;
 
+pub use checkpoint::CheckpointError;
 pub use event::{AdmitError, Data, Event, INSTANT_LIMIT, Instant, format_instant, parse_instant};
+pub use host::{
+    DeadLetterInfo, Host, HostBuilder, KeyInfo, Moments, MomentsError, Receipt, ShutdownReport, StartError,
+};
 pub use limits::Limits;
+pub use moment::{Moment, MomentAction};
+pub use pipeline::intake::{Accepted, SubmitError};
+pub use pipeline::timeline::Timeline;
+pub use plugin::Manifest;
+pub use route::{Route, Target};
 pub use sink::{Answer, Delivery, Reply, Sink};
+pub use status::Status;

@@ -50,6 +50,20 @@ pub enum AdmitError {
     },
 }
 
+impl AdmitError {
+    /// The event's time lies further ahead of the timeline than `bound`, where event time is stamped.
+    pub(crate) fn too_far_ahead(time: Instant, bound: Instant) -> Self {
+        attribute(
+            "time",
+            &format!(
+                "is {}, but the timeline goes by event time and takes none past {}: one bad date would fire every timer",
+                format_instant(time),
+                format_instant(bound)
+            ),
+        )
+    }
+}
+
 impl Event {
     /// Sets a context or extension attribute from its string form, as the binary mode of a protocol has
     /// it. `data` is no attribute: set [`Event::data`], or call [`Event::set_data`].
@@ -95,7 +109,10 @@ impl Event {
     /// The first thing that is wrong.
     pub fn validate(&self, max_bytes: usize) -> Result<(), AdmitError> {
         if let Some((name, _)) = self.extensions.iter().find(|(name, _)| name.starts_with(RESERVED_PREFIX)) {
-            return Err(attribute(name, "is the host's own: leave it out, names that begin with `carpe` are reserved"));
+            return Err(attribute(
+                name,
+                "is the host's own: leave it out, names that begin with `carpe` are reserved",
+            ));
         }
         self.validate_own(max_bytes)
     }
@@ -108,8 +125,11 @@ impl Event {
             return Err(AdmitError::TooLarge { bytes, limit: max_bytes });
         }
         let required = [("id", &self.id), ("source", &self.source), ("type", &self.kind)].into_iter();
-        let optional =
-            [("subject", &self.subject), ("datacontenttype", &self.datacontenttype), ("dataschema", &self.dataschema)];
+        let optional = [
+            ("subject", &self.subject),
+            ("datacontenttype", &self.datacontenttype),
+            ("dataschema", &self.dataschema),
+        ];
         let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         for (name, value) in required.chain(optional) {
             check_value(name, value)?;
@@ -174,7 +194,10 @@ pub(crate) fn check_name(name: &str) -> Result<(), AdmitError> {
     match name.chars().find(|letter| !matches!(letter, 'a'..='z' | '0'..='9')) {
         Some(letter) => {
             let letter = letter.escape_debug();
-            Err(attribute(name, format!("has `{letter}` in its name: only lower-case letters a-z and digits may be")))
+            Err(attribute(
+                name,
+                format!("has `{letter}` in its name: only lower-case letters a-z and digits may be"),
+            ))
         }
         None => Ok(()),
     }
@@ -193,7 +216,10 @@ fn check_value(name: &str, value: &str) -> Result<(), AdmitError> {
     };
     if let Some((at, letter)) = value.char_indices().find(|(_, letter)| forbidden(letter)) {
         let code = u32::from(letter);
-        return Err(attribute(name, format!("has the character U+{code:04X} at byte {at}, which no attribute may have")));
+        return Err(attribute(
+            name,
+            format!("has the character U+{code:04X} at byte {at}, which no attribute may have"),
+        ));
     }
     if name == "datacontenttype" && !value.contains('/') {
         return Err(attribute(name, "is not a media type, e.g. `application/json`"));
@@ -203,7 +229,8 @@ fn check_value(name: &str, value: &str) -> Result<(), AdmitError> {
 
 fn time_of(value: &str) -> Result<Instant, AdmitError> {
     let time = parse_instant(value).ok_or_else(|| {
-        let reason = "is not a time in RFC 3339 from 1970 on (below 2^53 milliseconds), e.g. `2026-03-01T12:00:00Z`";
+        let reason =
+            "is not a time in RFC 3339 from 1970 on (below 2^53 milliseconds), e.g. `2026-03-01T12:00:00Z`";
         attribute("time", format!("{reason}: `{}`", cut(value)))
     })?;
     check_time(time)?;

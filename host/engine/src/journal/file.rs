@@ -375,7 +375,10 @@ impl Journal for FileJournal {
 
 impl std::fmt::Debug for FileJournal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileJournal").field("folder", &self.folder).field("end", &self.end()).finish_non_exhaustive()
+        f.debug_struct("FileJournal")
+            .field("folder", &self.folder)
+            .field("end", &self.end())
+            .finish_non_exhaustive()
     }
 }
 
@@ -388,12 +391,8 @@ impl State {
 
 fn lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join("LOCK");
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(failed("create", &path))?;
+    let file =
+        File::options().write(true).create(true).truncate(false).open(&path).map_err(failed("create", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: folder.to_owned() }),

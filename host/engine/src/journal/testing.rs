@@ -93,7 +93,12 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::SourceRead(SourceRead { source: "file:/e".into(), cursor: "99".into() }),
         Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), state: Some(vec![9, 8]) }),
         Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), state: None }),
-        decision(Decision::Switch { at: 5, component: [3; 32], configuration: "{}".into(), version: "1.2.3".into() }),
+        decision(Decision::Switch {
+            at: 5,
+            component: [3; 32],
+            configuration: "{}".into(),
+            version: "1.2.3".into(),
+        }),
         decision(Decision::Unload { at: 6 }),
         decision(Decision::SetAside {
             input: input.clone(),

@@ -57,13 +57,22 @@ fn what_is_wrong_is_said_with_its_place() {
         (r#""n": 1.0"#, "attribute `n` has to be a string, a boolean or an integer of 32 bits"),
         (r#""subject": 1"#, "attribute `subject` has to be a string"),
         (r#""subject": """#, "attribute `subject` is empty: leave it out instead"),
-        (r#""userId": "1""#, "attribute `userId` has `I` in its name: only lower-case letters a-z and digits may be"),
-        (r#""a\nb": "1""#, "attribute `a\\nb` has `\\n` in its name: only lower-case letters a-z and digits may be"),
+        (
+            r#""userId": "1""#,
+            "attribute `userId` has `I` in its name: only lower-case letters a-z and digits may be",
+        ),
+        (
+            r#""a\nb": "1""#,
+            "attribute `a\\nb` has `\\n` in its name: only lower-case letters a-z and digits may be",
+        ),
         (r#""": "1""#, "attribute `` has no name: it needs lower-case letters a-z and digits"),
         (r#""a": "x\u0007""#, "attribute `a` has the character U+0007 at byte 1, which no attribute may have"),
         (r#""a": "\uffff""#, "attribute `a` has the character U+FFFF at byte 0, which no attribute may have"),
         (r#""a": "\ud800""#, "attribute `a` has half of a surrogate pair in it, which is no character"),
-        (r#""datacontenttype": "json""#, "attribute `datacontenttype` is not a media type, e.g. `application/json`"),
+        (
+            r#""datacontenttype": "json""#,
+            "attribute `datacontenttype` is not a media type, e.g. `application/json`",
+        ),
         (
             r#""carpehop": "0""#,
             "attribute `carpehop` is the host's own: leave it out, names that begin with `carpe` are reserved",
@@ -73,7 +82,10 @@ fn what_is_wrong_is_said_with_its_place() {
             "attribute `time` is not a time in RFC 3339 from 1970 on (below 2^53 milliseconds), \
              e.g. `2026-03-01T12:00:00Z`: `1969-12-31T23:59:59.999Z`",
         ),
-        (r#""data": 1, "data_base64": """#, "the data is there twice, as `data` and as `data_base64`: send one of them"),
+        (
+            r#""data": 1, "data_base64": """#,
+            "the data is there twice, as `data` and as `data_base64`: send one of them",
+        ),
         (r#""data_base64": "A""#, "the data in `data_base64` is not a string in base64 with padding"),
         (
             r#""data": {}, "datacontenttype": "text/xml""#,
@@ -83,7 +95,8 @@ fn what_is_wrong_is_said_with_its_place() {
     for (members, expected) in cases {
         assert_eq!(with(members).unwrap_err().to_string(), expected, "{members}");
     }
-    for time in ["2026-03-01", "2026-03-01T12:00Z", "2026-03-01T12:00:00", "2026-03-01T12:00:00Z[UTC]", "1e9", "T"] {
+    for time in ["2026-03-01", "2026-03-01T12:00Z", "2026-03-01T12:00:00", "2026-03-01T12:00:00Z[UTC]", "1e9", "T"]
+    {
         assert!(with(&format!(r#""time": "{time}""#)).is_err(), "{time}");
     }
     let whole = [
@@ -125,7 +138,10 @@ fn a_batch_names_its_first_bad_event() {
         let (index, error) = batch(events).unwrap_err();
         (index, error.to_string())
     };
-    assert_eq!(failed(&[good, "{}", "{"]), (1, "attribute `specversion` is missing: it has to be `1.0`".to_owned()));
+    assert_eq!(
+        failed(&[good, "{}", "{"]),
+        (1, "attribute `specversion` is missing: it has to be `1.0`".to_owned())
+    );
     assert_eq!(failed(&[good; 4]), (3, "the batch has more than 3 events: send it in parts".to_owned()));
     assert_eq!(failed(&[good, "7"]).0, 1);
     let (index, error) = failed(&[good, "{"]);
@@ -159,8 +175,10 @@ fn reserved_names_are_the_hosts_own() {
 fn validate_checks_what_a_program_made() {
     let good = Event::new("1", "/s", "t");
     good.validate(LIMIT).unwrap();
-    let mut cases = vec![Event::new("", "/s", "t"), good.clone().with_subject(""), good.clone().with_time(1 << 52)];
-    for extensions in [vec![("b", ""), ("a", "")], vec![("a", ""), ("a", "")], vec![("id", "2")], vec![("A", "2")]] {
+    let mut cases =
+        vec![Event::new("", "/s", "t"), good.clone().with_subject(""), good.clone().with_time(1 << 52)];
+    for extensions in [vec![("b", ""), ("a", "")], vec![("a", ""), ("a", "")], vec![("id", "2")], vec![("A", "2")]]
+    {
         let extensions = extensions.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         cases.push(Event { extensions, ..good.clone() });
     }
@@ -180,22 +198,28 @@ fn words() -> impl Strategy<Value = String> {
 fn data() -> impl Strategy<Value = (Option<String>, Data)> {
     let json_type = prop_oneof![Just("application/json"), Just("TEXT/JSON"), Just("a/b+json; charset=utf-8")];
     let other_type = prop_oneof![Just("text/plain"), Just("application/octet-stream"), Just("x/y")];
-    let json = || prop_oneof![
-        words().prop_map(|word| Value::from(word).to_string()),
-        prop::collection::vec(any::<i64>(), 0..4).prop_map(|list| format!("{list:?}")),
-        Just("{\"a\": {\"b\":1.0e400 }}".to_owned()),
-    ];
+    let json = || {
+        prop_oneof![
+            words().prop_map(|word| Value::from(word).to_string()),
+            prop::collection::vec(any::<i64>(), 0..4).prop_map(|list| format!("{list:?}")),
+            Just("{\"a\": {\"b\":1.0e400 }}".to_owned()),
+        ]
+    };
     let bytes = || prop::collection::vec(any::<u8>(), 0..20).prop_map(|bytes| Data::Binary(bytes.into()));
     prop_oneof![
         prop::option::of(words()).prop_map(|word| (word.map(|word| format!("a/{word}")), Data::Absent)),
         json().prop_map(|text| (None, Data::Json(text))),
         (json_type.clone(), json()).prop_map(|(media_type, text)| (Some(media_type.to_owned()), Data::Json(text))),
         // Not JSON, though it says so.
-        (json_type, prop_oneof![words().prop_filter("trimmed", |text| text.trim() == text), Just("null".to_owned())])
+        (
+            json_type,
+            prop_oneof![words().prop_filter("trimmed", |text| text.trim() == text), Just("null".to_owned())]
+        )
             .prop_map(|(media_type, text)| (Some(media_type.to_owned()), Data::Json(text))),
         bytes().prop_map(|bytes| (None, bytes)),
         (other_type.clone(), bytes()).prop_map(|(media_type, bytes)| (Some(media_type.to_owned()), bytes)),
-        (other_type, words()).prop_map(|(media_type, text)| (Some(media_type.to_owned()), Data::Binary(text.into()))),
+        (other_type, words())
+            .prop_map(|(media_type, text)| (Some(media_type.to_owned()), Data::Binary(text.into()))),
     ]
 }
 

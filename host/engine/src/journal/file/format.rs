@@ -63,7 +63,10 @@ impl SegmentHeader {
         // The version first: a later format may have put its checksum elsewhere.
         let version = u32_at(bytes, 8);
         if version > FORMAT_VERSION {
-            return Err(JournalError::Newer { path: path.to_owned(), detail: format!("journal format {version}") });
+            return Err(JournalError::Newer {
+                path: path.to_owned(),
+                detail: format!("journal format {version}"),
+            });
         }
         if version == 0 || u32_at(bytes, 28) != crc32fast::hash(&bytes[..28]) {
             return Ok(None);
@@ -187,7 +190,8 @@ pub(crate) fn encode_group(
     let header = GroupHeader {
         checksum: crc32fast::hash(&buffer[GROUP_HEADER_BYTES..]),
         length: (buffer.len() - GROUP_HEADER_BYTES) as u32,
-        count: u32::try_from(group.len()).map_err(|_| refused(first.position, "its group has too many entries"))?,
+        count: u32::try_from(group.len())
+            .map_err(|_| refused(first.position, "its group has too many entries"))?,
         flags: 0,
         first: first.position,
         epoch: first.epoch,
@@ -214,7 +218,8 @@ pub(crate) fn decode_group(
     let mut decoded = Vec::with_capacity((header.count as usize).min(entries.len() / 4));
     let mut at = 0;
     for position in header.first..header.end() {
-        let span = entries.get(at..at + 4).map(|length| Span { start: (at + 4) as u32, length: u32_at(length, 0) });
+        let span =
+            entries.get(at..at + 4).map(|length| Span { start: (at + 4) as u32, length: u32_at(length, 0) });
         let Some((span, bytes)) = span.and_then(|span| Some((span, span.of(entries)?))) else {
             return Err(newer(format!("the group at position {} ends before entry {position}", header.first)));
         };

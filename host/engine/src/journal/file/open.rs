@@ -51,7 +51,8 @@ pub(crate) fn index_path(folder: &Path, first: Position) -> PathBuf {
 /// A new segment, durable with its name before anything is written to it.
 pub(crate) fn create(disk: &dyn Disk, folder: &Path, first: Position) -> Result<Active, JournalError> {
     let path = segment_path(folder, first);
-    let salt = getrandom::u64().map_err(|error| failed("take a random number for", &path)(std::io::Error::other(error)))?;
+    let salt = getrandom::u64()
+        .map_err(|error| failed("take a random number for", &path)(std::io::Error::other(error)))?;
     let header = SegmentHeader { first, salt };
     let file = disk.create(&path).map_err(failed("create", &path))?;
     write_all_at(&*file, &header.encode(), 0).map_err(failed("write", &path))?;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::super::{Epoch, JournalError, Position};
 use super::disk::{DiskFile, failed, read_full_at};
 use super::format::{
-    GROUP_HEADER_BYTES, GROUP_LIMIT_BYTES, GROUP_MAGIC, GroupHeader, SEGMENT_HEADER_BYTES, SegmentHeader, decode_group,
+    GROUP_HEADER_BYTES, GROUP_LIMIT_BYTES, GROUP_MAGIC, GroupHeader, SEGMENT_HEADER_BYTES, SegmentHeader,
+    decode_group,
 };
 use super::index::SegmentIndex;
 use crate::event::Instant;
@@ -64,7 +65,8 @@ pub(crate) fn scan(segment: &SegmentFile, before: Option<(Instant, Epoch)>) -> R
             return Ok(Scan { flaw: Some(flaw(&mut window, at, salt, reason)?), index });
         }
         let decoded = decode_group(&header, entries, &segment.path)?;
-        let marks = SegmentIndex::marks_of(&header, at, entries, decoded.iter().map(|(entry, span)| (&**entry, *span)));
+        let marks =
+            SegmentIndex::marks_of(&header, at, entries, decoded.iter().map(|(entry, span)| (&**entry, *span)));
         index.push(&header, marks);
         timeline = header.last_instant;
     }
@@ -97,7 +99,11 @@ fn flaw(window: &mut Window<'_>, at: u64, salt: u64, reason: String) -> Result<F
 }
 
 /// Looks for the header of a group at any byte from `at` on.
-fn next_group(window: &mut Window<'_>, mut at: u64, salt: u64) -> Result<Option<(u64, GroupHeader)>, JournalError> {
+fn next_group(
+    window: &mut Window<'_>,
+    mut at: u64,
+    salt: u64,
+) -> Result<Option<(u64, GroupHeader)>, JournalError> {
     while at + GROUP_HEADER_BYTES as u64 <= window.end {
         let bytes = window.bytes(at, WINDOW_BYTES)?;
         let candidates = bytes.windows(GROUP_HEADER_BYTES).enumerate();

@@ -17,7 +17,7 @@ const ONE: FileJournalOptions =
 type Model = Vec<Vec<Arc<Entry>>>;
 
 fn open(folder: &TempDir, options: &FileJournalOptions) -> Result<FileJournal, JournalError> {
-    FileJournal::open(folder.path(), options.clone())
+    FileJournal::open_on(Arc::new(Failing::after(i64::MAX)), folder.path(), options.clone())
 }
 
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -43,7 +43,7 @@ fn sample(options: &FileJournalOptions) -> (TempDir, Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
     #[test]
     fn behaves_like_a_list(groups in groups(30), reopen in any::<u32>(), loss in any::<u32>()) {
         let folder = tempfile::tempdir().unwrap();
@@ -86,6 +86,9 @@ fn every_cut_of_the_tail_leaves_whole_groups() {
         let left = ends.iter().filter(|&&end| end <= cut).count().saturating_sub(1);
         check(&journal, &model[..left].concat());
         assert_eq!(journal.recovery_notes().is_empty(), ends.contains(&cut), "cut at {cut}");
+        if cut % 5 != 0 {
+            continue;
+        }
         // It goes on from there, and nothing is left to mend.
         journal.append(&model[left..].concat().iter().map(same_epoch).collect::<Vec<_>>()).unwrap();
         drop(journal);
@@ -123,6 +126,27 @@ fn a_flipped_bit_is_never_taken_for_data() {
             Err(JournalError::Newer { .. }) => assert!((8..12).contains(&at), "byte {at}"),
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+#[test]
+fn a_tail_of_zeros_is_cut_unless_a_group_follows() {
+    let (folder, model) = sample(&ONE);
+    let path = files(folder.path(), ".journal").remove(0);
+    let whole = fs::read(&path).unwrap();
+    let mut last = Vec::new();
+    encode_group(model.last().unwrap(), 0, &mut last).unwrap();
+    let (before, last) = whole.split_at(whole.len() - last.len());
+    // The search goes by windows: the header may lie across the border of two.
+    for gap in [1, 55, 5_000, (1 << 20) - 56, (1 << 20) - 30, (1 << 20) - 1, 1 << 20, 3 << 20] {
+        let torn = [before, &vec![0; gap]].concat();
+        fs::write(&path, [&torn[..], last].concat()).unwrap();
+        let error = open(&folder, &ONE).unwrap_err().to_string();
+        assert!(error.contains(&format!("follows at byte {}", torn.len())), "{error}");
+        fs::write(&path, &torn).unwrap();
+        let journal = open(&folder, &ONE).unwrap();
+        assert_eq!(journal.recovery_notes().len(), 1);
+        check(&journal, &model[..model.len() - 1].concat());
     }
 }
 
@@ -186,7 +210,10 @@ fn what_a_newer_version_wrote_is_refused() {
     newer[8] = 2;
     fs::write(&path, &newer).unwrap();
     let error = open(&folder, &ONE).unwrap_err();
-    assert!(matches!(error, JournalError::Newer { .. }) && error.to_string().contains("journal format 2"), "{error}");
+    assert!(
+        matches!(error, JournalError::Newer { .. }) && error.to_string().contains("journal format 2"),
+        "{error}"
+    );
 
     // A kind that there is not yet: it is the second byte of the entry, behind the instant.
     let header = format::SegmentHeader::decode(&whole, &path).unwrap().unwrap();
@@ -243,9 +270,8 @@ fn only_one_has_it_open() {
 fn wrongly_stamped_entries_are_refused_and_it_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(&folder, &ONE).unwrap();
-    let entry = |position, epoch, instant| {
-        Arc::new(Entry { position, epoch, instant, body: super::super::Body::Tick })
-    };
+    let entry =
+        |position, epoch, instant| Arc::new(Entry { position, epoch, instant, body: super::super::Body::Tick });
     journal.append(&[entry(0, 1, 50)]).unwrap();
     let wrong = [
         vec![entry(2, 1, 50)],
@@ -266,7 +292,8 @@ fn wrongly_stamped_entries_are_refused_and_it_goes_on() {
 #[test]
 fn readers_see_whole_groups_while_one_appends() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = open(&folder, &FileJournalOptions { segment_bytes: 4_000, ..SMALL }).unwrap();
+    let options = FileJournalOptions { segment_bytes: 4_000, ..SMALL };
+    let journal = FileJournal::open(folder.path(), options).unwrap();
     let model = entries(&(0..150).map(|number| vec![(1, number); 1 + number % 7]).collect());
     let all = model.concat();
     std::thread::scope(|scope| {
@@ -290,7 +317,8 @@ fn readers_see_whole_groups_while_one_appends() {
     check(&journal, &all);
 }
 
-/// Fails from the n-th change on; a write that fails may have been done in part.
+/// Fails from the n-th change on; a write that fails may have been done in part. It reads and writes in
+/// pieces, and syncs nothing: these tests read what the system holds, and a real sync takes milliseconds.
 struct Failing {
     changes_left: Arc<AtomicI64>,
 }
@@ -308,6 +336,10 @@ fn spend(changes_left: &AtomicI64) -> io::Result<()> {
 }
 
 impl Failing {
+    fn after(changes: i64) -> Self {
+        Failing { changes_left: Arc::new(AtomicI64::new(changes)) }
+    }
+
     fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
         Arc::new(FailingFile { file, changes_left: Arc::clone(&self.changes_left) })
     }
@@ -332,8 +364,8 @@ impl Disk for Failing {
         RealDisk.remove(path)
     }
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        spend(&self.changes_left)?;
-        RealDisk.sync_folder(folder)
+        assert!(folder.is_dir());
+        spend(&self.changes_left)
     }
 }
 
@@ -348,8 +380,7 @@ impl DiskFile for FailingFile {
         self.file.write_at(&bytes[..bytes.len().div_ceil(2)], offset)
     }
     fn sync_data(&self) -> io::Result<()> {
-        spend(&self.changes_left)?;
-        self.file.sync_data()
+        spend(&self.changes_left)
     }
     fn truncate(&self, length: u64) -> io::Result<()> {
         spend(&self.changes_left)?;
@@ -366,8 +397,8 @@ fn a_failure_at_any_step_loses_nothing_that_was_acknowledged() {
     let mut failed_at_all = 0;
     for changes in 0.. {
         let folder = tempfile::tempdir().unwrap();
-        let changes_left = Arc::new(AtomicI64::new(changes));
-        let disk = Arc::new(Failing { changes_left: Arc::clone(&changes_left) });
+        let disk = Arc::new(Failing::after(changes));
+        let changes_left = Arc::clone(&disk.changes_left);
         let mut acknowledged = 0;
         let mut failed = true;
         if let Ok(journal) = FileJournal::open_on(disk, folder.path(), SMALL) {

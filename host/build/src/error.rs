@@ -1,0 +1,58 @@
+//! What can go wrong when a plugin is built.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a plugin could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A file or folder could not be used.
+    #[error("cannot {doing}: {}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Cargo or rustc could not be started.
+    #[error("cannot start `{program}`: is Rust installed, and on the path? See https://rustup.rs")]
+    NoToolchain {
+        /// Which.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The standard library for WebAssembly is not installed.
+    #[error("Rust's {target} target is not installed: run `rustup target add {target}`")]
+    NoTarget {
+        /// The missing target.
+        target: &'static str,
+    },
+    /// Cargo reported errors.
+    #[error("{} does not compile{}", folder.display(), indent(output))]
+    Compile {
+        /// The plugin's folder.
+        folder: PathBuf,
+        /// What Cargo said; empty if it was shown already.
+        output: String,
+    },
+    /// The package built, but into no plugin.
+    #[error("{} builds no plugin: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\"]`", folder.display())]
+    NoLibrary {
+        /// The plugin's folder.
+        folder: PathBuf,
+    },
+    /// The module that was built cannot become a component.
+    #[error("this module cannot become a plugin: does it use `export_rule!`?")]
+    NotAPlugin(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn indent(output: &str) -> String {
+    match output.trim_end() {
+        "" => String::new(),
+        text => format!(":\n{text}"),
+    }
+}

@@ -1,0 +1,86 @@
+//! Plugins of this repository, built as a user builds them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use carpe_build::{BuildError, Options, build, componentize};
+use wit_component::DecodedWasm;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Within Cargo's own target folder, beside what this test is built from.
+fn target_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("guests")
+}
+
+fn options(out: &Path) -> Options {
+    Options { out: Some(out.to_owned()), target_dir: Some(target_dir()), verbose: false }
+}
+
+/// What a component imports and exports, by name.
+fn interfaces(component: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(component).unwrap() else {
+        panic!("not a component")
+    };
+    let world = &resolve.worlds[world];
+    let imports = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
+    let exports = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
+    (imports, exports)
+}
+
+#[test]
+fn every_plugin_needs_nothing_but_the_log() {
+    let out = tempfile::tempdir().unwrap();
+    for folder in ["plugins", "tests/guests"] {
+        for folder in fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
+            let folder = folder.unwrap().path();
+            if !folder.join("src/lib.rs").is_file() {
+                continue;
+            }
+            let component = build(&folder, &options(out.path())).unwrap();
+            assert_eq!(component.file_stem(), folder.file_name());
+            let (imports, exports) = interfaces(&fs::read(&component).unwrap());
+            for import in imports {
+                assert!(
+                    import == "carpe:rule/log@0.1.0" || import == "carpe:rule/types@0.1.0",
+                    "{} imports {import}",
+                    folder.display()
+                );
+            }
+            assert!(exports.contains("carpe:rule/rule@0.1.0"), "{} exports {exports:?}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn what_does_not_compile_is_said_with_the_compilers_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "[package]\nname = \"broken\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
+    fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    fs::create_dir(folder.path().join("src")).unwrap();
+    fs::write(folder.path().join("src/lib.rs"), "fn broken( {}").unwrap();
+    let out = folder.path().join("out.wasm");
+    let error = build(folder.path(), &options(&out)).unwrap_err();
+    assert!(matches!(error, BuildError::Compile { .. }));
+    assert!(error.to_string().contains("fn broken( {}"), "{error}");
+    assert!(!out.exists());
+
+    fs::write(folder.path().join("src/lib.rs"), "").unwrap();
+    let error = build(folder.path(), &options(&out)).unwrap_err();
+    assert!(matches!(error, BuildError::NotAPlugin(_)), "{error}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_folder_that_is_missing_is_named() {
+    let error = build("no/such/folder".as_ref(), &Options::default()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot open the folder: no/such/folder");
+}
+
+#[test]
+fn only_a_core_module_that_exports_a_rule_becomes_a_component() {
+    for bytes in [&b""[..], b"\0asm", &wat::parse_str("(module)").unwrap(), &wat::parse_str("(component)").unwrap()] {
+        assert!(matches!(componentize(bytes), Err(BuildError::NotAPlugin(_))));
+    }
+}

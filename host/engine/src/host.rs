@@ -1,0 +1,413 @@
+//! The host: what services embed.
+
+mod builder;
+mod start;
+
+pub use builder::{HostBuilder, StartError};
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant as Monotonic};
+
+use tokio::sync::{broadcast, oneshot};
+
+use crate::event::{Event, Instant};
+use crate::journal::SourceRead;
+use crate::moment::Moment;
+use crate::pipeline::Shared;
+use crate::pipeline::intake::{Accepted, SubmitError};
+use crate::pipeline::router::{Report, Request};
+use crate::plugin::FolderWatcher;
+use crate::plugin::registry::Registry;
+use crate::status::{IntakeStatus, JournalStatus, PluginState, Status, TimelineStatus};
+
+/// A running host. Clones are the same host; when the last one goes it stops, without draining.
+///
+/// All calls may be made from any thread, sync or async; those that may wait say so.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+    /// Dropped first: it calls the registry.
+    watcher: Mutex<Option<FolderWatcher>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
+    /// How far sources had been read at the start, and since.
+    cursors: Mutex<HashMap<String, String>>,
+    notes: Vec<String>,
+    stopping: AtomicBool,
+}
+
+/// An event's way into the journal. It resolves when the events are durable; [`Receipt::wait`] does so
+/// without an async runtime.
+#[derive(Debug)]
+#[must_use = "events count as accepted only when the receipt says so"]
+pub struct Receipt(oneshot::Receiver<Result<Accepted, SubmitError>>);
+
+impl Receipt {
+    /// Blocks until the events are durable.
+    ///
+    /// # Errors
+    /// If they were not accepted.
+    pub fn wait(self) -> Result<Accepted, SubmitError> {
+        self.0.blocking_recv().unwrap_or(Err(SubmitError::Stopped))
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Accepted, SubmitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|result| result.unwrap_or(Err(SubmitError::Stopped)))
+    }
+}
+
+/// Moments as they occur, from the subscription on. Bounded: who reads too slowly misses the oldest, and
+/// is told how many. After a crash, moments that were not in a checkpoint yet occur again, under the same
+/// idempotency keys.
+#[derive(Debug)]
+pub struct Moments(broadcast::Receiver<Arc<Moment>>);
+
+/// Why there is no next moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MomentsError {
+    /// The reader was too slow.
+    #[error("{0} moments were missed: read faster")]
+    Lagged(u64),
+    /// The host has stopped.
+    #[error("the host has stopped")]
+    Closed,
+}
+
+impl Moments {
+    /// The next moment.
+    ///
+    /// # Errors
+    /// [`MomentsError`].
+    pub async fn recv(&mut self) -> Result<Arc<Moment>, MomentsError> {
+        self.0.recv().await.map_err(|error| match error {
+            broadcast::error::RecvError::Lagged(missed) => MomentsError::Lagged(missed),
+            broadcast::error::RecvError::Closed => MomentsError::Closed,
+        })
+    }
+
+    /// The next moment; blocks until there is one.
+    ///
+    /// # Errors
+    /// [`MomentsError`].
+    pub fn recv_blocking(&mut self) -> Result<Arc<Moment>, MomentsError> {
+        self.0.blocking_recv().map_err(|error| match error {
+            broadcast::error::RecvError::Lagged(missed) => MomentsError::Lagged(missed),
+            broadcast::error::RecvError::Closed => MomentsError::Closed,
+        })
+    }
+
+    /// The next moment, if there is one already.
+    ///
+    /// # Errors
+    /// [`MomentsError`].
+    pub fn try_recv(&mut self) -> Result<Option<Arc<Moment>>, MomentsError> {
+        match self.0.try_recv() {
+            Ok(moment) => Ok(Some(moment)),
+            Err(broadcast::error::TryRecvError::Empty) => Ok(None),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => Err(MomentsError::Lagged(missed)),
+            Err(broadcast::error::TryRecvError::Closed) => Err(MomentsError::Closed),
+        }
+    }
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// All that was accepted had been handled, and all actions had an outcome.
+    pub drained: bool,
+    /// Actions that still wait; they go out after the next start, if the host keeps its data.
+    pub open_actions: usize,
+}
+
+/// An input that a rule could not handle.
+#[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct DeadLetterInfo {
+    /// The rule.
+    pub rule: String,
+    /// The key that the input was about.
+    pub key: String,
+    /// The journal entry; for a timer, the one before which it came.
+    pub position: u64,
+    /// The timer's name, if it was one.
+    pub timer: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// The guest's functions, innermost first, if it trapped.
+    pub backtrace: Vec<String>,
+    /// Where the timeline stood.
+    pub now: Instant,
+}
+
+impl Host {
+    /// A host yet to be started.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// Validates an event and hands it to the journal. Does not block.
+    ///
+    /// # Errors
+    /// If it is not valid, or there is no room. Whether it was accepted, the receipt says.
+    pub fn submit(&self, event: Event) -> Result<Receipt, SubmitError> {
+        self.submit_all(vec![event])
+    }
+
+    /// The same for many: all are accepted or none, except that repeats of known events have no effect.
+    ///
+    /// # Errors
+    /// As [`Host::submit`]; it names the first event that is not valid.
+    pub fn submit_all(&self, events: Vec<Event>) -> Result<Receipt, SubmitError> {
+        self.0.shared.intake.submit(events, None).map(Receipt)
+    }
+
+    /// The same, with how far a source has now been read: both are durable together.
+    ///
+    /// # Errors
+    /// As [`Host::submit_all`].
+    pub fn submit_from(&self, source: &str, cursor: String, events: Vec<Event>) -> Result<Receipt, SubmitError> {
+        let read = SourceRead { source: source.to_owned(), cursor };
+        self.0.shared.intake.submit(events, Some(read)).map(Receipt)
+    }
+
+    /// How far a source had been read when the host started.
+    pub fn cursor(&self, source: &str) -> Option<String> {
+        self.0.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+    }
+
+    /// Moments that occur from now on.
+    pub fn moments(&self) -> Moments {
+        Moments(self.0.shared.moments.subscribe())
+    }
+
+    /// Bytes that one event may have.
+    pub fn max_event_bytes(&self) -> usize {
+        self.0.shared.intake.limits.event_bytes
+    }
+
+    /// Events that one batch may have.
+    pub fn max_batch_events(&self) -> usize {
+        self.0.shared.intake.limits.batch_events
+    }
+
+    /// Moves the timeline to an instant, by a tick, if it is not there yet: timers that are due by then
+    /// come due. For tests and recorded streams; a host on received time does so by itself.
+    pub fn advance(&self, to: Instant) {
+        self.0.shared.intake.advance(to);
+    }
+
+    /// What the host is doing. May wait some milliseconds.
+    pub fn status(&self) -> Status {
+        let Inner { shared, registry, .. } = &*self.0;
+        let report = self.report(Duration::from_millis(500)).unwrap_or_default();
+        let plugins = registry.status(&report.rules);
+        let mut not_ready = Vec::new();
+        if !registry.is_settled() {
+            not_ready.push("plugins are being loaded".to_owned());
+        }
+        let failed = shared.intake.failed();
+        if let Some(reason) = &failed {
+            not_ready.push(format!("the journal takes nothing more: {reason}"));
+        }
+        if self.0.stopping.load(Ordering::Acquire) {
+            not_ready.push("the host is stopping".to_owned());
+        }
+        let dead_letters = registry.rules().iter().map(|rule| rule.care().letters.len() as u64).sum();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            ready: not_ready.is_empty(),
+            not_ready_because: not_ready,
+            timeline: TimelineStatus {
+                mode: shared.intake.mode().as_str(),
+                now: shared.intake.last_instant(),
+            },
+            journal: JournalStatus {
+                start: shared.journal.start(),
+                end: shared.journal.end(),
+                bytes: shared.journal.size_bytes(),
+                failed,
+                notes: self.0.notes.clone(),
+            },
+            intake: shared.intake.status(),
+            moments: shared.moment_count.load(Ordering::Relaxed),
+            actions: shared.outbox.by_status().collect(),
+            plugins,
+            sinks: shared.outbox.sink_status(),
+            dead_letters,
+            reloads_ok: registry.reloads_ok.load(Ordering::Relaxed),
+            reloads_refused: registry.reloads_refused.load(Ordering::Relaxed),
+            threads: shared.run.threads(),
+        }
+    }
+
+    /// Only the counts of the intake, which cost nothing.
+    pub fn intake(&self) -> IntakeStatus {
+        self.0.shared.intake.status()
+    }
+
+    /// Inputs that were set aside, the latest last, at most `limit` for each rule.
+    pub fn dead_letters(&self, limit: usize) -> Vec<DeadLetterInfo> {
+        let mut letters = Vec::new();
+        for rule in self.0.registry.rules() {
+            let care = rule.care();
+            let skipped = care.letters.len().saturating_sub(limit);
+            letters.extend(care.letters.iter().skip(skipped).map(|letter| DeadLetterInfo {
+                rule: rule.name.clone(),
+                key: letter.key.clone(),
+                position: letter.input.position,
+                timer: letter.input.timer.clone(),
+                reason: letter.reason.clone(),
+                backtrace: letter.backtrace.clone(),
+                now: letter.now,
+            }));
+        }
+        letters
+    }
+
+    /// The state of a rule's key; none if it has none. Waits for the end of a batch that is being handled.
+    pub fn state(&self, rule: &str, key: &str) -> Option<Vec<u8>> {
+        let rule = self.0.registry.rules().into_iter().find(|known| known.name == rule)?;
+        let lane = crate::pipeline::runtime::Rule::lane_of(key, rule.lanes.len());
+        let lane = rule.lanes.get(lane)?.lock();
+        lane.keys.get(key)?.state.as_deref().map(<[u8]>::to_vec)
+    }
+
+    /// All keys of a rule that have a state or a timer, with the state and the instants and names of the
+    /// timers, sorted. Waits for the end of batches that are being handled. For tests and tools: it copies.
+    pub fn states(&self, rule: &str) -> Vec<KeyInfo> {
+        let Some(rule) = self.0.registry.rules().into_iter().find(|known| known.name == rule) else {
+            return Vec::new();
+        };
+        let mut keys = Vec::new();
+        for lane in &rule.lanes {
+            let lane = lane.lock();
+            keys.extend(lane.keys.iter().map(|(key, state)| KeyInfo {
+                key: key.to_string(),
+                state: state.state.as_deref().map(<[u8]>::to_vec),
+                timers: state.timers.iter().map(|timer| (timer.due, timer.name.to_string())).collect(),
+            }));
+        }
+        keys.sort_by(|one, other| one.key.cmp(&other.key));
+        keys
+    }
+
+    /// Blocks until all that was accepted is handled and every action has an outcome. `false`: not within
+    /// the time given.
+    pub fn settle(&self, within: Duration) -> bool {
+        self.settle_until(Monotonic::now() + within, true)
+    }
+
+    fn settle_until(&self, deadline: Monotonic, outbox_too: bool) -> bool {
+        let Inner { shared, registry, .. } = &*self.0;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let end = shared.journal.end();
+            let idle = shared.intake.is_idle()
+                && registry.is_settled()
+                && self.report(Duration::from_secs(1)).is_some_and(|report| report.idle)
+                && (!outbox_too || shared.outbox.is_empty());
+            // What was going on may have ended in a new entry.
+            if idle && shared.journal.end() == end && shared.intake.is_idle() {
+                return true;
+            }
+            if Monotonic::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+
+    fn report(&self, within: Duration) -> Option<Report> {
+        let (reply, report) = std::sync::mpsc::sync_channel(1);
+        let reply = Box::new(move |report| drop(reply.send(report)));
+        self.0.shared.mailbox.ask(Request::Report { reply });
+        report.recv_timeout(within).ok()
+    }
+
+    /// Takes no more events, drains for at most `within`, writes checkpoints and stops. Blocks.
+    pub fn shutdown(self, within: Duration) -> ShutdownReport {
+        let deadline = Monotonic::now() + within;
+        self.0.stopping.store(true, Ordering::Release);
+        self.0.shared.intake.drain();
+        let drained = self.settle_until(deadline, true);
+        let open_actions = self.0.shared.outbox.open_actions();
+        self.checkpoint(Duration::from_secs(10));
+        self.0.stop();
+        ShutdownReport { drained, open_actions }
+    }
+
+    /// Writes checkpoints of all rules that changed. `false`: not within the time given.
+    pub fn checkpoint(&self, within: Duration) -> bool {
+        let deadline = Monotonic::now() + within;
+        let (reply, sent) = std::sync::mpsc::sync_channel(1);
+        let reply = Box::new(move || drop(reply.send(())));
+        self.0.shared.mailbox.ask(Request::Checkpoint { reply });
+        sent.recv_timeout(within).is_ok() && self.settle_until(deadline, false)
+    }
+
+    /// Whether a plugin is in a state; for tests and scripts that wait for one.
+    pub fn plugin_state(&self, file: &str) -> Option<PluginState> {
+        self.status().plugins.into_iter().find(|plugin| plugin.file == file).map(|plugin| plugin.state)
+    }
+}
+
+/// A key of a rule: see [`Host::states`].
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// The key.
+    pub key: String,
+    /// What the rule keeps for it.
+    pub state: Option<Vec<u8>>,
+    /// Timers that are set: when they are due, and their names.
+    pub timers: Vec<(Instant, String)>,
+}
+
+impl Inner {
+    fn stop(&self) {
+        drop(self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.registry.stop();
+        self.shared.outbox.stop();
+        self.shared.run.stop();
+        self.shared.intake.stop();
+        self.shared.mailbox.ask(Request::Stop);
+        self.join(&self.threads);
+        // Only now nobody can complete another marker.
+        drop(self.shared.to_checkpoint.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            join(thread);
+        }
+    }
+
+    fn join(&self, threads: &Mutex<Vec<JoinHandle<()>>>) {
+        let threads = std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.into_iter().for_each(join);
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A thread of the host's may hold the last clone: it does not wait for itself.
+    if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+        tracing::error!("a thread of the host ended by a panic");
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,104 @@
+//! Moments: what occurred, why, and what to do about it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Data, Event, Instant};
+use crate::journal::{ActionId, Position};
+
+/// Something that occurred and passes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Moment {
+    /// The rule that saw it.
+    pub rule: String,
+    /// The key that it is about.
+    pub key: String,
+    /// What sort of moment, e.g. `flood.rising`.
+    pub kind: String,
+    /// One line for people: why now.
+    pub why: String,
+    /// Whom or what it concerns; none: the key.
+    pub subject: Option<String>,
+    /// The facts, as JSON.
+    pub data: Option<String>,
+    /// The time of the input that made it occur.
+    pub time: Instant,
+    /// Where the timeline stood then.
+    pub now: Instant,
+    /// Until when its actions may be taken.
+    pub expires: Option<Instant>,
+    /// The journal entry that made it occur; for a timer, the one before which it came.
+    pub position: Position,
+    /// How often what caused it had come back into the host by a route.
+    pub hops: u32,
+    /// What to do about it.
+    pub actions: Vec<MomentAction>,
+}
+
+/// One thing to do about a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MomentAction {
+    /// The idempotency key.
+    #[serde(with = "action_id")]
+    pub id: ActionId,
+    /// What to do, e.g. `notify.residents`.
+    pub name: String,
+    /// Given back to the rule in the outcome; none: it wants none.
+    pub reference: Option<String>,
+    /// What the other side needs to know, as JSON.
+    pub data: String,
+}
+
+impl Moment {
+    /// Whom or what it concerns.
+    pub fn subject(&self) -> &str {
+        self.subject.as_deref().unwrap_or(&self.key)
+    }
+
+    /// One of its actions as the CloudEvent that sinks are given, and that a route back into the host
+    /// journals.
+    pub(crate) fn action_event(&self, action: &MomentAction, event_type: Option<&str>) -> Event {
+        let mut event = Event::new(
+            action.id.to_string(),
+            format!("/carpe/rules/{}", self.rule),
+            event_type.unwrap_or(&action.name),
+        );
+        event.subject = Some(self.subject().to_owned()).filter(|subject| !subject.is_empty());
+        event.time = Some(self.time);
+        event.datacontenttype = Some("application/json".to_owned());
+        event.data = Data::Json(action.data.clone());
+        let mut extend = |name: &str, value: &str| {
+            if !value.is_empty() {
+                let plain = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                event.extensions.push((name.to_owned(), plain));
+            }
+        };
+        // Sorted by name, as extensions are.
+        extend("carpehop", &(self.hops + 1).to_string());
+        extend("carpekey", &self.key);
+        extend("carpemoment", &self.kind);
+        extend("carperule", &self.rule);
+        extend("carpewhy", &self.why);
+        if let Some(expires) = self.expires {
+            extend("expirytime", &crate::event::format_instant(expires));
+        }
+        event
+    }
+}
+
+mod action_id {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::journal::ActionId;
+
+    pub(super) fn serialize<S: Serializer>(id: &ActionId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ActionId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        ActionId::parse(&text).ok_or_else(|| D::Error::custom("not an idempotency key: 32 hexadecimal digits"))
+    }
+}

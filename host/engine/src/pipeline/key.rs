@@ -1,0 +1,78 @@
+//! What an event is about: its key.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::event::{Data, Event};
+use crate::rule::KeyedBy;
+
+/// The key of an event; none: it has none, and is not given.
+pub(crate) fn key_of(event: &Event, keyed_by: &KeyedBy) -> Option<Arc<str>> {
+    match keyed_by {
+        KeyedBy::Nothing => Some(Arc::from("")),
+        KeyedBy::Attribute(name) => event.attribute(name).map(|value| Arc::from(value.as_ref())),
+        KeyedBy::Data(pointer) => match &event.data {
+            Data::Json(text) => {
+                let value: Value = serde_json::from_str(text).ok()?;
+                match value.pointer(pointer)? {
+                    Value::String(text) => Some(Arc::from(text.as_str())),
+                    Value::Number(number) => whole_number(number).map(Arc::from),
+                    _ => None,
+                }
+            }
+            Data::Absent | Data::Binary(_) => None,
+        },
+    }
+}
+
+/// The decimal digits of a whole number: `1`, `1.0` and `1e0` are all `1`. None if it has a fraction,
+/// or is a float too large for each whole number to have its own.
+fn whole_number(number: &serde_json::Number) -> Option<String> {
+    if number.is_u64() || number.is_i64() {
+        return Some(number.to_string());
+    }
+    let float = number.as_f64()?;
+    // Past 2^53 neighbouring whole numbers share a float: they would share a key.
+    let exact = float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0;
+    exact.then(|| format!("{}", float + 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(data: &str, pointer: &str) -> Option<String> {
+        let event = Event::new("1", "s", "t").with_json(data);
+        key_of(&event, &KeyedBy::Data(pointer.to_owned())).map(|key| key.to_string())
+    }
+
+    #[test]
+    fn by_json_pointer() {
+        for (data, expected) in [
+            (r#"{"order":{"id":"a/b"}}"#, Some("a/b")),
+            (r#"{"order":{"id":1}}"#, Some("1")),
+            (r#"{"order":{"id":1.0}}"#, Some("1")),
+            (r#"{"order":{"id":1e0}}"#, Some("1")),
+            (r#"{"order":{"id":-0.0}}"#, Some("0")),
+            (r#"{"order":{"id":-7}}"#, Some("-7")),
+            (r#"{"order":{"id":18446744073709551615}}"#, Some("18446744073709551615")),
+            (r#"{"order":{"id":1.5}}"#, None),
+            (r#"{"order":{"id":1e300}}"#, None),
+            (r#"{"order":{"id":null}}"#, None),
+            (r#"{"order":{"id":{}}}"#, None),
+            (r#"{"order":{}}"#, None),
+            ("not json", None),
+        ] {
+            assert_eq!(key(data, "/order/id").as_deref(), expected, "{data}");
+        }
+    }
+
+    #[test]
+    fn by_attribute_and_by_nothing() {
+        let event = Event::new("1", "s", "t").with_subject("x");
+        assert_eq!(key_of(&event, &KeyedBy::Attribute("subject".into())).as_deref(), Some("x"));
+        assert_eq!(key_of(&event, &KeyedBy::Attribute("colour".into())), None);
+        assert_eq!(key_of(&event, &KeyedBy::Nothing).as_deref(), Some(""));
+    }
+}

@@ -1,0 +1,182 @@
+//! What a lane remembers of each key: state and timers.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Instant;
+use crate::journal::{InputId, Position};
+
+/// A key's name, shared by all that refers to it.
+pub(crate) type Key = Arc<str>;
+
+/// What a rule keeps for one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyState {
+    pub(crate) state: Option<Arc<[u8]>>,
+    /// The `state-version` of the rule that returned `state`.
+    pub(crate) state_version: u32,
+    /// Sorted by due instant, then by name: the order in which they fire.
+    pub(crate) timers: Vec<Timer>,
+    /// How many timer inputs this key got before one entry, and which entry that was.
+    pub(crate) fired: (Position, u32),
+}
+
+/// A timer that is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Timer {
+    pub(crate) due: Instant,
+    pub(crate) name: Arc<str>,
+    /// The id of the input that it will be.
+    pub(crate) id: InputId,
+    /// The entry before or at which it was set, and the `now` there: one that was due already is
+    /// given right there.
+    pub(crate) set_at: Position,
+    pub(crate) set_now: Instant,
+}
+
+impl KeyState {
+    /// Sets, moves (`Some`) or cancels (`None`) a timer.
+    pub(crate) fn change_timer(&mut self, name: &str, timer: Option<Timer>) {
+        self.timers.retain(|known| &*known.name != name);
+        if let Some(timer) = timer {
+            let place = self
+                .timers
+                .partition_point(|known| (known.due, &*known.name) < (timer.due, &*timer.name));
+            self.timers.insert(place, timer);
+        }
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.timers.first().map(|timer| timer.due)
+    }
+
+    /// Whether there is nothing to remember. How many timers fired counts only until the next entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.is_none() && self.timers.is_empty()
+    }
+}
+
+/// The keys of a lane, the order in which their timers come due, and which changed since the last
+/// checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    map: HashMap<Key, KeyState>,
+    due: BTreeSet<(Instant, Key)>,
+    changed: std::collections::HashSet<Key>,
+    timers: usize,
+    bytes: usize,
+}
+
+impl Keys {
+    pub(crate) fn get(&self, key: &str) -> Option<&KeyState> {
+        self.map.get(key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub(crate) fn timers(&self) -> usize {
+        self.timers
+    }
+
+    /// Bytes of all states.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes a key from a checkpoint.
+    pub(crate) fn load(&mut self, key: Key, state: KeyState) {
+        self.put(&key, state);
+    }
+
+    /// Replaces what is remembered of a key.
+    pub(crate) fn set(&mut self, key: &Key, state: KeyState) {
+        self.put(key, state);
+        self.changed.insert(Arc::clone(key));
+    }
+
+    fn put(&mut self, key: &Key, state: KeyState) {
+        let old = if state.is_empty() {
+            self.map.remove(key)
+        } else {
+            self.timers += state.timers.len();
+            self.bytes += state.state.as_ref().map_or(0, |state| state.len());
+            if let Some(due) = state.next_due() {
+                self.due.insert((due, Arc::clone(key)));
+            }
+            self.map.insert(Arc::clone(key), state)
+        };
+        if let Some(old) = old {
+            self.timers -= old.timers.len();
+            self.bytes -= old.state.as_ref().map_or(0, |state| state.len());
+            let now_due = self.map.get(key).and_then(KeyState::next_due);
+            if let Some(due) = old.next_due().filter(|&due| Some(due) != now_due) {
+                self.due.remove(&(due, Arc::clone(key)));
+            }
+        }
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Keys with timers due at or before `until`, the earliest first, at most `limit`.
+    pub(crate) fn due_keys(&self, until: Instant, limit: usize) -> Vec<Key> {
+        self.due
+            .iter()
+            .take_while(|(due, _)| *due <= until)
+            .take(limit)
+            .map(|(_, key)| Arc::clone(key))
+            .collect()
+    }
+
+    /// What changed since this was last asked. A key with none: it is gone.
+    pub(crate) fn take_changes(&mut self) -> Vec<(Key, Option<KeyState>)> {
+        self.changed.drain().map(|key| (Arc::clone(&key), self.map.get(&key).cloned())).collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &KeyState)> {
+        self.map.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timer(name: &str, due: Instant) -> Timer {
+        Timer { due, name: name.into(), id: InputId([0; 16]), set_at: 0, set_now: 0 }
+    }
+
+    #[test]
+    fn timers_fire_by_due_instant_then_by_name() {
+        let mut state = KeyState::default();
+        for (name, due) in [("b", 5), ("a", 5), ("c", 1)] {
+            state.change_timer(name, Some(timer(name, due)));
+        }
+        state.change_timer("c", Some(timer("c", 9)));
+        let order: Vec<&str> = state.timers.iter().map(|timer| &*timer.name).collect();
+        assert_eq!(order, ["a", "b", "c"]);
+        state.change_timer("a", None);
+        assert_eq!(state.next_due(), Some(5));
+    }
+
+    #[test]
+    fn due_follows_every_change() {
+        let mut keys = Keys::default();
+        let key: Key = "k".into();
+        let mut state = KeyState::default();
+        state.change_timer("a", Some(timer("a", 5)));
+        keys.set(&key, state.clone());
+        assert_eq!((keys.next_due(), keys.timers(), keys.len()), (Some(5), 1, 1));
+        state.change_timer("a", Some(timer("a", 7)));
+        keys.set(&key, state.clone());
+        assert_eq!(keys.due_keys(6, 10), Vec::<Key>::new());
+        keys.set(&key, KeyState::default());
+        assert_eq!((keys.next_due(), keys.timers(), keys.len()), (None, 0, 0));
+        assert_eq!(keys.take_changes(), [(key, None)]);
+    }
+}

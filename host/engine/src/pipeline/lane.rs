@@ -1,0 +1,559 @@
+//! A lane: some of a rule's keys, handled by one thread at a time.
+//!
+//! [`Lane::run`] gives steps to the rule in batches and applies what comes back. All it needs of the
+//! world stands in [`LaneWorld`], so that it is tried without threads, files and WebAssembly.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::effects::{KeyEffects, by_key, check, failures};
+use super::keys::{Key, KeyState, Keys};
+use super::program::{CallFailure, Callee, FailureKind, Version};
+use super::step::{Plan, Planned, Step, What, plan, take_key};
+use crate::event::Instant;
+use crate::journal::{ActionId, Body, InputId, InputRef, Position};
+use crate::moment::{Moment, MomentAction};
+use crate::rule::{Batch, Effects, EmittedMoment, Input, Keyed, Payload};
+
+/// What a lane needs of the world around it.
+pub(crate) trait LaneWorld {
+    fn rule(&self) -> &str;
+    /// The first entry stamped at or after an instant.
+    fn reached(&self, instant: Instant) -> Option<(Position, Instant)>;
+    /// The letter of an input that the journal says was set aside before a restart.
+    fn was_set_aside(&self, input: InputId) -> Option<DeadLetter>;
+    /// Journals that an input is set aside, and returns once that is durable. `Err`: it could not be.
+    fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt>;
+    /// A dead letter that can be computed again, and needs no decision.
+    fn failed(&self, letter: DeadLetter);
+    /// Whether the rule is to stop before its next batch: it has had too many inputs set aside.
+    fn halted(&self) -> Option<Halt>;
+    /// A moment occurred.
+    fn emit(&self, moment: Moment) -> Arc<Moment>;
+    /// A call was made: how many inputs, how long it took, whether it failed.
+    fn called(&self, inputs: usize, took: std::time::Duration, failure: Option<&CallFailure>);
+}
+
+/// An input that has no effect, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct DeadLetter {
+    pub(crate) input: InputRef,
+    pub(crate) key: String,
+    pub(crate) reason: String,
+    pub(crate) backtrace: Vec<String>,
+    pub(crate) now: Instant,
+}
+
+/// The rule stops here for a while: its inputs wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Halt {
+    pub(crate) reason: String,
+    /// The rule failed too often; else something that it needs is not ready.
+    pub(crate) quarantine: bool,
+}
+
+impl Halt {
+    pub(crate) fn quarantine(reason: impl Into<String>) -> Self {
+        Halt { reason: reason.into(), quarantine: true }
+    }
+
+    pub(crate) fn pause(reason: impl Into<String>) -> Self {
+        Halt { reason: reason.into(), quarantine: false }
+    }
+}
+
+/// How many inputs a batch has at most: 256 gets most of the gain of batching.
+pub(crate) const BATCH_INPUTS: usize = 256;
+
+pub(crate) struct Lane {
+    pub(crate) keys: Keys,
+    pub(crate) version: Option<Arc<Version>>,
+    /// Moments with actions since the last checkpoint, if there are checkpoints.
+    pub(crate) emitted: Vec<Arc<Moment>>,
+    pub(crate) checkpointed: bool,
+    /// One past the last position that the rule was given something at.
+    pub(crate) passed: Position,
+    /// How large a batch may be: less after one took too long.
+    batch: usize,
+}
+
+/// What came of one attempt.
+struct Attempt {
+    /// How many steps are done.
+    finished: usize,
+    /// How many inputs were handled.
+    inputs: usize,
+    /// Keys whose effects did not count.
+    again: Vec<Key>,
+    /// The input at fault was found and set aside.
+    found: bool,
+    /// The batch was cut down to this, since a larger one failed.
+    failed_at: Option<usize>,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Lane { keys: Keys::default(), version: None, emitted: Vec::new(), checkpointed: true, passed: 0, batch: BATCH_INPUTS }
+    }
+}
+
+impl Lane {
+    /// Gives all steps to the rule. `Err`: what is left, in order, with the reason.
+    pub(crate) fn run(
+        &mut self,
+        steps: VecDeque<Step>,
+        world: &dyn LaneWorld,
+    ) -> Result<(), (VecDeque<Step>, Halt)> {
+        let Some(version) = self.version.clone() else {
+            return Ok(());
+        };
+        let mut instance = None;
+        // Rows share no keys; the last is next.
+        let mut rows = vec![(steps, self.batch)];
+        let mut outcome = Ok(());
+        while let Some((steps, size)) = rows.pop() {
+            if let Err((left, halt)) = self.run_row(steps, size, &version, &mut instance, &mut rows, world) {
+                rows.push((left, 0));
+                outcome = Err((in_order(rows), halt));
+                break;
+            }
+        }
+        if let Some(instance) = instance {
+            version.give_back(instance);
+        }
+        outcome
+    }
+
+    fn run_row(
+        &mut self,
+        mut steps: VecDeque<Step>,
+        mut size: usize,
+        version: &Version,
+        instance: &mut Option<Box<dyn Callee>>,
+        rows: &mut Vec<(VecDeque<Step>, usize)>,
+        world: &dyn LaneWorld,
+    ) -> Result<(), (VecDeque<Step>, Halt)> {
+        // While a batch that failed is searched for the input at fault: how many inputs it had left.
+        let mut suspects = 0;
+        while !steps.is_empty() {
+            if let Some(halt) = world.halted() {
+                return Err((steps, halt));
+            }
+            let attempt = match self.attempt(&steps, size, version, instance, world) {
+                Ok(attempt) => attempt,
+                Err(halt) => return Err((steps, halt)),
+            };
+            if let Some(failed) = attempt.failed_at {
+                suspects = suspects.max(failed);
+                size = attempt.inputs.max(1);
+            }
+            suspects = if attempt.found { 0 } else { suspects.saturating_sub(attempt.inputs) };
+            if suspects == 0 {
+                size = (size * 2).clamp(1, self.batch);
+            }
+            let done: Vec<Step> = steps.drain(..attempt.finished).collect();
+            for key in attempt.again {
+                let mut row: VecDeque<Step> = done.iter().filter(|step| *step.key() == key).cloned().collect();
+                row.extend(take_key(&mut steps, &key));
+                rows.push((row, 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the first few inputs, fewer if that fails.
+    fn attempt(
+        &mut self,
+        steps: &VecDeque<Step>,
+        size: usize,
+        version: &Version,
+        instance: &mut Option<Box<dyn Callee>>,
+        world: &dyn LaneWorld,
+    ) -> Result<Attempt, Halt> {
+        let mut plan = plan(steps, &self.keys, size, &mut |instant| world.reached(instant));
+        let mut attempt =
+            Attempt { finished: 0, inputs: 0, again: Vec::new(), found: false, failed_at: None };
+        if let Some(aside) = self.cut_at_special(&mut plan, version, instance, world)? {
+            attempt.finished = self.settle_special(&plan, aside, world)?;
+            attempt.inputs = 1;
+            attempt.found = true;
+            return Ok(attempt);
+        }
+        let mut fresh = false;
+        while !plan.inputs.is_empty() {
+            if instance.is_none() {
+                let started = if fresh { version.fresh() } else { version.take() };
+                *instance = Some(started.map_err(cannot_start)?);
+            }
+            let Some(callee) = instance.as_mut() else { break };
+            match self.call(&plan, version, callee.as_mut(), world) {
+                Ok((effects, states)) => {
+                    attempt.inputs = plan.inputs.len();
+                    attempt.again = self.apply(&effects, states, &plan, world);
+                    attempt.finished = plan.finished;
+                    if attempt.failed_at.is_none() {
+                        self.batch = (self.batch + self.batch / 8 + 1).min(BATCH_INPUTS);
+                    }
+                    return Ok(attempt);
+                }
+                Err(failure) => {
+                    if failure.kind != FailureKind::Refused {
+                        *instance = None;
+                    }
+                    if failure.kind == FailureKind::Host {
+                        return Err(Halt::pause(failure.reason));
+                    }
+                    let inputs = plan.inputs.len();
+                    if failure.kind == FailureKind::CpuTime {
+                        self.batch = (inputs / 2).max(1);
+                    }
+                    if inputs > 1 {
+                        attempt.failed_at = attempt.failed_at.or(Some(inputs));
+                        plan.cut(inputs / 2);
+                    } else if !fresh {
+                        *instance = None;
+                        fresh = true;
+                    } else {
+                        let aside = Special::Aside { reason: failure.reason, backtrace: failure.backtrace };
+                        attempt.finished = self.settle_special(&plan, aside, world)?;
+                        attempt.inputs = 1;
+                        attempt.found = true;
+                        return Ok(attempt);
+                    }
+                }
+            }
+        }
+        attempt.finished = plan.finished;
+        Ok(attempt)
+    }
+
+    fn call(
+        &self,
+        plan: &Plan,
+        version: &Version,
+        callee: &mut dyn Callee,
+        world: &dyn LaneWorld,
+    ) -> Result<(Effects, Vec<KeyEffects>), CallFailure> {
+        let batch = batch_of(plan, &self.keys, version);
+        let begun = std::time::Instant::now();
+        let checked = callee.handle(&batch).and_then(|effects| {
+            check(&effects, plan, &version.description, &version.limits)?;
+            let states = by_key(&effects, plan, &self.keys, &version.description, &version.limits)?;
+            Ok((effects, states))
+        });
+        world.called(plan.inputs.len(), begun.elapsed(), checked.as_ref().err());
+        checked
+    }
+
+    /// Makes checked effects happen. Returns the keys whose effects do not count.
+    fn apply(
+        &mut self,
+        effects: &Effects,
+        states: Vec<KeyEffects>,
+        plan: &Plan,
+        world: &dyn LaneWorld,
+    ) -> Vec<Key> {
+        let mut counts = HashMap::new();
+        for emitted in &effects.moments {
+            let Some(input) = plan.inputs.get(emitted.cause as usize) else { continue };
+            if states[input.key as usize].state.is_none() {
+                continue;
+            }
+            let moment = moment_of(emitted, input, &plan.keys[input.key as usize], world.rule(), &mut counts);
+            let wanted = !moment.actions.is_empty();
+            let moment = world.emit(moment);
+            if wanted && self.checkpointed {
+                self.emitted.push(moment);
+            }
+        }
+        // A failure is a fold over the inputs, not a decision: nothing is journaled.
+        for (input, failure) in failures(effects, plan, &states) {
+            world.failed(DeadLetter {
+                input: input.reference(),
+                key: plan.keys[input.key as usize].to_string(),
+                reason: cut_text(&failure.message, 4096),
+                backtrace: Vec::new(),
+                now: input.now,
+            });
+        }
+        self.pass(plan);
+        let mut again = Vec::new();
+        for key in states {
+            match key.state {
+                Some(state) => {
+                    if self.keys.get(&key.key) != Some(&state) {
+                        self.keys.set(&key.key, state);
+                    }
+                }
+                None => again.push(key.key),
+            }
+        }
+        again
+    }
+}
+
+/// An input that the rule is not called for.
+enum Special {
+    /// It is set aside, for the first time.
+    Aside { reason: String, backtrace: Vec<String> },
+    /// It was set aside before a restart: nothing is to be journaled.
+    Known(DeadLetter),
+    /// An operator changed the key.
+    KeyChange,
+}
+
+impl Lane {
+    /// Cuts the plan before the first input that the rule is not called for; says which, if it is the
+    /// first of all. Brings older states of the keys up to date on the way.
+    fn cut_at_special(
+        &mut self,
+        plan: &mut Plan,
+        version: &Version,
+        instance: &mut Option<Box<dyn Callee>>,
+        world: &dyn LaneWorld,
+    ) -> Result<Option<Special>, Halt> {
+        let mut stale: Vec<Option<String>> = Vec::with_capacity(plan.keys.len());
+        for key in &plan.keys {
+            stale.push(self.migrate(key, version, instance, world)?);
+        }
+        let mut fired: Vec<(Position, u32)> =
+            plan.keys.iter().map(|key| self.keys.get(key).map_or((0, 0), |state| state.fired)).collect();
+        let limit = version.limits.timer_inputs_per_entry;
+        for (index, input) in plan.inputs.iter().enumerate() {
+            let special = if let Some(letter) = world.was_set_aside(input.id) {
+                Some(Special::Known(letter))
+            } else if let Some(reason) = stale[input.key as usize].take() {
+                Some(Special::Aside { reason, backtrace: Vec::new() })
+            } else {
+                special_of(input, &mut fired[input.key as usize], limit)
+            };
+            if let Some(special) = special {
+                if index == 0 {
+                    plan.cut(1);
+                    return Ok(Some(special));
+                }
+                plan.cut(index);
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what stands instead of a call for the plan's only input. Returns how many steps that finishes.
+    fn settle_special(
+        &mut self,
+        plan: &Plan,
+        special: Special,
+        world: &dyn LaneWorld,
+    ) -> Result<usize, Halt> {
+        let Some(input) = plan.inputs.first() else { return Ok(plan.finished) };
+        let key = &plan.keys[input.key as usize];
+        let mut state = self.keys.get(key).cloned().unwrap_or_default();
+        match special {
+            Special::Aside { reason, backtrace } => {
+                let letter = DeadLetter {
+                    input: input.reference(),
+                    key: key.to_string(),
+                    reason: cut_text(&reason, 4096),
+                    backtrace,
+                    now: input.now,
+                };
+                world.set_aside(letter)?;
+            }
+            Special::Known(letter) => world.failed(letter),
+            Special::KeyChange => {
+                if let What::Entry { entry, .. } = &input.what
+                    && let Body::KeyChange(change) = &entry.body
+                {
+                    state = KeyState {
+                        state: change.state.as_deref().map(Into::into),
+                        timers: if change.state.is_some() { state.timers } else { Vec::new() },
+                        ..state
+                    };
+                }
+            }
+        }
+        if let What::Timer(timer) = &input.what {
+            state.change_timer(&timer.name, None);
+        }
+        self.keys.set(key, state);
+        self.pass(plan);
+        Ok(plan.finished)
+    }
+
+    fn pass(&mut self, plan: &Plan) {
+        let last = plan.inputs.iter().map(|input| input.position + 1).max();
+        self.passed = self.passed.max(last.unwrap_or(0));
+    }
+
+    /// Brings a key's state to the version's format. `Some`: why it can't be.
+    fn migrate(
+        &mut self,
+        key: &Key,
+        version: &Version,
+        instance: &mut Option<Box<dyn Callee>>,
+        world: &dyn LaneWorld,
+    ) -> Result<Option<String>, Halt> {
+        let Some(state) = self.keys.get(key) else { return Ok(None) };
+        let (Some(bytes), from) = (state.state.clone(), state.state_version) else { return Ok(None) };
+        if from == version.description.state_version {
+            return Ok(None);
+        }
+        if !version.has_migration || from > version.description.state_version {
+            return Ok(Some(format!(
+                "the key's state has format {from}, which version {} of the rule cannot read",
+                version.description.version
+            )));
+        }
+        if instance.is_none() {
+            *instance = Some(version.take().map_err(cannot_start)?);
+        }
+        let Some(callee) = instance.as_mut() else { return Ok(None) };
+        let begun = std::time::Instant::now();
+        let migrated = callee.migrate(from, key, &bytes);
+        world.called(0, begun.elapsed(), migrated.as_ref().err());
+        match migrated {
+            Ok(migrated) => {
+                let mut state = state.clone();
+                state.state = migrated.as_deref().map(Into::into);
+                state.state_version = version.description.state_version;
+                self.keys.set(key, state);
+                Ok(None)
+            }
+            Err(failure) => {
+                if failure.kind != FailureKind::Refused {
+                    *instance = None;
+                }
+                if failure.kind == FailureKind::Host {
+                    return Err(Halt::pause(failure.reason));
+                }
+                Ok(Some(format!("the key's state could not be brought from format {from}: {}", failure.reason)))
+            }
+        }
+    }
+}
+
+fn special_of(input: &Planned, fired: &mut (Position, u32), limit: u32) -> Option<Special> {
+    match &input.what {
+        What::Entry { entry, .. } => matches!(entry.body, Body::KeyChange(_)).then_some(Special::KeyChange),
+        What::Timer(timer) => {
+            *fired = if fired.0 == input.position { (fired.0, fired.1 + 1) } else { (input.position, 1) };
+            (fired.1 > limit).then(|| Special::Aside {
+                reason: format!(
+                    "the timer `{}` is past the limit `timer_inputs_per_entry` of {limit}: the rule sets \
+                     timers faster than the timeline moves",
+                    timer.name
+                ),
+                backtrace: Vec::new(),
+            })
+        }
+    }
+}
+
+fn cannot_start(failure: CallFailure) -> Halt {
+    Halt::quarantine(format!("no instance could be started: {}", failure.reason))
+}
+
+/// Steps of rows that share no keys, as they stood in the lane's queue. Timers are found again.
+fn in_order(rows: Vec<(VecDeque<Step>, usize)>) -> VecDeque<Step> {
+    let mut left: Vec<(Position, u32, Step)> = Vec::new();
+    for step in rows.into_iter().flat_map(|(steps, _)| steps) {
+        if let Step::Entry { entry, subscription, .. } = &step {
+            left.push((entry.position, subscription.unwrap_or(0), step));
+        }
+    }
+    left.sort_by_key(|(position, subscription, _)| (*position, *subscription));
+    left.into_iter().map(|(_, _, step)| step).collect()
+}
+
+fn batch_of<'a>(plan: &'a Plan, keys: &'a Keys, version: &Version) -> Batch<'a> {
+    let keyed = |key: &'a Key| Keyed {
+        name: key,
+        state: keys.get(key).and_then(|state| state.state.as_deref()),
+    };
+    let input = |input: &'a Planned| Input {
+        key: input.key,
+        time: input.time,
+        now: input.now,
+        payload: payload_of(input, version),
+    };
+    Batch { keys: plan.keys.iter().map(keyed).collect(), inputs: plan.inputs.iter().map(input).collect() }
+}
+
+fn payload_of<'a>(input: &'a Planned, version: &Version) -> Payload<'a> {
+    match &input.what {
+        What::Timer(timer) => Payload::Timer { name: &timer.name },
+        What::Entry { entry, subscription } => match &entry.body {
+            Body::Event(event) => {
+                let subscription = subscription.unwrap_or(0);
+                let wanted = version.description.subscriptions.get(subscription as usize);
+                let attributes = wanted.map_or(&[][..], |wanted| &wanted.attributes);
+                let attributes = attributes.iter().map(|name| event.attribute(name)).collect();
+                Payload::Event { subscription, attributes, data: &event.data }
+            }
+            Body::Outcome(outcome) => Payload::Outcome {
+                action: &outcome.action,
+                reference: outcome.reference.as_deref().unwrap_or(""),
+                status: outcome.status,
+                answer: &outcome.answer,
+                detail: &outcome.detail,
+            },
+            // The router gives lanes nothing else.
+            _ => Payload::Timer { name: "" },
+        },
+    }
+}
+
+fn moment_of<'a>(
+    emitted: &'a EmittedMoment,
+    input: &Planned,
+    key: &str,
+    rule: &str,
+    counts: &mut HashMap<(u32, &'a str, &'a str), u32>,
+) -> Moment {
+    let mut actions = Vec::with_capacity(emitted.actions.len());
+    for action in &emitted.actions {
+        let equal = (emitted.cause, emitted.kind.as_str(), action.name.as_str());
+        let count = counts.entry(equal).and_modify(|count| *count += 1).or_insert(0);
+        actions.push(MomentAction {
+            id: ActionId::new(rule, key, input.id, &emitted.kind, &action.name, *count),
+            name: action.name.clone(),
+            reference: action.reference.clone(),
+            data: action.data.clone(),
+        });
+    }
+    Moment {
+        rule: rule.to_owned(),
+        key: key.to_owned(),
+        kind: emitted.kind.clone(),
+        why: cut_text(&emitted.why, 1024),
+        subject: emitted.subject.clone(),
+        data: emitted.data.clone(),
+        time: input.time,
+        now: input.now,
+        expires: emitted.expires,
+        position: input.position,
+        hops: hops_of(input),
+        actions,
+    }
+}
+
+/// How often what caused an input came back into the host.
+fn hops_of(input: &Planned) -> u32 {
+    match &input.what {
+        What::Entry { entry, .. } => match &entry.body {
+            Body::Event(event) => event.extension("carpehop").and_then(|hops| hops.parse().ok()).unwrap_or(0),
+            _ => 0,
+        },
+        What::Timer(_) => 0,
+    }
+}
+
+/// At most `bytes` of a text, cut between characters.
+pub(crate) fn cut_text(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let end = (0..=bytes).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}

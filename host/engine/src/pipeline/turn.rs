@@ -1,0 +1,311 @@
+//! One turn of a lane on a worker: take what waits, give it to the rule, fire what is due.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant as Monotonic};
+
+use super::lane::{BATCH_INPUTS, DeadLetter, Halt, Lane, LaneWorld};
+use super::program::{CallFailure, FailureKind};
+use super::runtime::{Item, LaneSlot, Rule};
+use super::step::Step;
+use super::{Shared, ToCheckpoint};
+use crate::event::Instant;
+use crate::journal::{Body, Decision, InputId, Position};
+use crate::moment::Moment;
+
+/// How many rounds of timers one turn fires before other lanes get theirs.
+const TIMER_ROUNDS: usize = 64;
+
+/// How many dead letters of a rule are kept. At the bound the rule stops rather than lose one.
+pub(crate) const DEAD_LETTERS: usize = 10_000;
+
+/// What a turn found in the queue.
+enum Taken {
+    Nothing,
+    Entries(VecDeque<Item>),
+    Control(Item),
+}
+
+/// Runs one turn. `true`: the lane has more to do.
+pub(crate) fn turn(shared: &Shared, rule: &Arc<Rule>, place: usize) -> bool {
+    if rule.is_resting() {
+        return false;
+    }
+    let slot = &rule.lanes[place];
+    let mut lane = slot.lock();
+    // Before the queue: all that lies up to here is in the queue by now.
+    let horizon = rule.horizon().instant();
+    let taken = take(slot);
+    let world = World { shared, rule };
+    let outcome = match taken {
+        Taken::Nothing => fire_due(&mut lane, horizon, &world, rule),
+        Taken::Entries(items) => give(&mut lane, slot, items, &world, rule),
+        Taken::Control(item) => control(&mut lane, slot, item, &world, shared, rule),
+    };
+    slot.passed.store(lane.passed, Ordering::Release);
+    slot.keys.store(lane.keys.len(), Ordering::Relaxed);
+    slot.timers.store(lane.keys.timers(), Ordering::Relaxed);
+    slot.state_bytes.store(lane.keys.bytes(), Ordering::Relaxed);
+    match outcome {
+        Err(halt) => {
+            rest(rule, &halt);
+            shared.mailbox.nudge();
+            false
+        }
+        Ok(Progress::More) => true,
+        Ok(Progress::Done) => !slot.queue().is_empty() || wants_timer(&lane, shared, rule, place),
+    }
+}
+
+enum Progress {
+    Done,
+    /// Timers are due that were not fired yet.
+    More,
+}
+
+fn take(slot: &LaneSlot) -> Taken {
+    let mut queue = slot.queue();
+    // Until the turn ends nobody knows what of this the rule will have been given.
+    slot.passed.store(Position::MAX, Ordering::Release);
+    let entries = queue.iter().take(BATCH_INPUTS).take_while(|item| matches!(item, Item::Entry { .. })).count();
+    if entries > 0 {
+        return Taken::Entries(queue.drain(..entries).collect());
+    }
+    queue.pop_front().map_or(Taken::Nothing, Taken::Control)
+}
+
+/// Gives entries to the rule; puts back what it did not come to.
+fn give(
+    lane: &mut Lane,
+    slot: &LaneSlot,
+    items: VecDeque<Item>,
+    world: &World<'_>,
+    rule: &Rule,
+) -> Result<Progress, Halt> {
+    let count = items.len();
+    let bytes: usize = items.iter().map(Item::bytes).sum();
+    let steps: VecDeque<Step> = items.into_iter().filter_map(Item::into_step).collect();
+    let reached = match steps.back() {
+        Some(Step::Entry { entry, .. }) => entry.instant,
+        _ => 0,
+    };
+    let outcome = lane.run(steps, world);
+    let Err((left, halt)) = outcome else {
+        done(world.shared, rule, count, bytes);
+        return fire_due(lane, reached, world, rule);
+    };
+    let mut queue = slot.queue();
+    let mut left_bytes = 0;
+    let left_count = left.len();
+    for step in left.into_iter().rev() {
+        if let Step::Entry { key, entry, subscription } = step {
+            let item = Item::Entry { key, entry, subscription };
+            left_bytes += item.bytes();
+            queue.push_front(item);
+        }
+    }
+    drop(queue);
+    done(world.shared, rule, count - left_count, bytes.saturating_sub(left_bytes));
+    Err(halt)
+}
+
+fn done(shared: &Shared, rule: &Rule, count: usize, bytes: usize) {
+    let before = rule.pending.fetch_sub(count, Ordering::AcqRel);
+    rule.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    // A rule that lags waits for room; nobody else needs to know.
+    if rule.lagging.load(Ordering::Acquire) && before >= count && before - count < super::router::ROOM {
+        shared.mailbox.nudge();
+    }
+}
+
+fn control(
+    lane: &mut Lane,
+    slot: &LaneSlot,
+    item: Item,
+    world: &World<'_>,
+    shared: &Shared,
+    rule: &Arc<Rule>,
+) -> Result<Progress, Halt> {
+    let before = match &item {
+        Item::Switch { before, .. } | Item::Marker { before, .. } => *before,
+        Item::Entry { .. } => 0,
+    };
+    match fire_due(lane, before, world, rule) {
+        Ok(Progress::Done) => {}
+        unfinished => {
+            slot.queue().push_front(item);
+            return unfinished;
+        }
+    }
+    match item {
+        Item::Switch { at, version, .. } => {
+            lane.version = version;
+            lane.passed = lane.passed.max(at);
+        }
+        Item::Marker { marker, .. } => {
+            lane.passed = lane.passed.max(marker.record.position);
+            let changes = lane.keys.take_changes();
+            let emitted = std::mem::take(&mut lane.emitted);
+            if let Some(collected) = marker.hand_over(changes, emitted) {
+                shared.complete(ToCheckpoint { rule: Arc::clone(rule), marker, collected });
+            }
+        }
+        Item::Entry { .. } => {}
+    }
+    done(shared, rule, 1, 0);
+    Ok(Progress::Done)
+}
+
+/// Fires all timers that are due at or before an instant that the timeline has reached.
+fn fire_due(lane: &mut Lane, until: Instant, world: &World<'_>, rule: &Rule) -> Result<Progress, Halt> {
+    if lane.version.is_none() {
+        return Ok(Progress::Done);
+    }
+    for _ in 0..TIMER_ROUNDS {
+        let keys = lane.keys.due_keys(until, BATCH_INPUTS);
+        if keys.is_empty() {
+            return Ok(Progress::Done);
+        }
+        rule.dirty.store(true, Ordering::Release);
+        let steps = keys.into_iter().map(|key| Step::Timers { key, until }).collect();
+        lane.run(steps, world).map_err(|(_, halt)| halt)?;
+    }
+    Ok(Progress::More)
+}
+
+/// Sees to it that the lane is called when its next timer is due. `true`: that is now.
+fn wants_timer(lane: &Lane, shared: &Shared, rule: &Arc<Rule>, place: usize) -> bool {
+    let Some(due) = lane.keys.next_due().filter(|_| lane.version.is_some()) else { return false };
+    if due <= rule.horizon().instant() {
+        return true;
+    }
+    // A rule that lags is called whenever it has been given more.
+    if due > shared.head.instant() {
+        if shared.alarms.set(due, rule, place) {
+            shared.intake.nudge();
+        }
+        return due <= shared.head.instant() && due <= rule.horizon().instant();
+    }
+    false
+}
+
+/// Has a rule rest, longer each time.
+fn rest(rule: &Rule, halt: &Halt) {
+    let mut care = rule.care();
+    care.halt = None;
+    let pause = if halt.quarantine {
+        care.rests += 1;
+        let doubled = care.release.probation().saturating_mul(1 << (care.rests - 1).min(6));
+        tracing::warn!(rule = rule.name, reason = halt.reason, seconds = doubled.as_secs(), "the rule is quarantined");
+        doubled
+    } else {
+        Duration::from_millis(250)
+    };
+    care.set_aside.clear();
+    care.resting = Some(super::runtime::Rest {
+        until: Monotonic::now() + pause,
+        reason: halt.reason.clone(),
+        quarantine: halt.quarantine,
+    });
+}
+
+/// The world around a lane, for real.
+struct World<'a> {
+    shared: &'a Shared,
+    rule: &'a Arc<Rule>,
+}
+
+impl World<'_> {
+    fn keep(&self, letter: DeadLetter) {
+        let mut care = self.rule.care();
+        care.letters.push_back(letter);
+        care.new_letters += 1;
+        if care.letters.len() >= DEAD_LETTERS {
+            care.halt = Some(Halt::quarantine(format!(
+                "{DEAD_LETTERS} inputs were set aside, as many as are kept: the rule stops rather than lose one"
+            )));
+            return;
+        }
+        let now = Monotonic::now();
+        care.set_aside.push_back(now);
+        let (within, limit) = (care.release.within(), care.release.set_aside.get() as usize);
+        while care.set_aside.front().is_some_and(|first| now.duration_since(*first) > within) {
+            care.set_aside.pop_front();
+        }
+        if care.set_aside.len() >= limit {
+            care.halt = Some(Halt::quarantine(format!(
+                "{limit} inputs were set aside within {} s: the last one, {}",
+                within.as_secs(),
+                care.letters.back().map_or("", |letter| letter.reason.as_str())
+            )));
+        }
+    }
+}
+
+impl LaneWorld for World<'_> {
+    fn rule(&self) -> &str {
+        &self.rule.name
+    }
+
+    fn reached(&self, instant: Instant) -> Option<(Position, Instant)> {
+        match self.shared.journal.at_or_after(instant) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(rule = self.rule.name, error = %error, "the journal cannot be read");
+                None
+            }
+        }
+    }
+
+    fn was_set_aside(&self, input: InputId) -> Option<DeadLetter> {
+        self.rule.set_aside.get(&input).cloned()
+    }
+
+    fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt> {
+        tracing::warn!(
+            rule = self.rule.name,
+            key = letter.key,
+            position = letter.input.position,
+            reason = letter.reason,
+            "an input is set aside"
+        );
+        let decision = Decision::SetAside {
+            input: letter.input.clone(),
+            key: letter.key.clone(),
+            reason: letter.reason.clone(),
+            backtrace: letter.backtrace.clone(),
+        };
+        let body = Body::Decision { rule: self.rule.name.clone(), decision };
+        self.shared.intake.append_wait(vec![body]).map_err(|error| Halt::pause(error.to_string()))?;
+        self.keep(letter);
+        Ok(())
+    }
+
+    fn failed(&self, letter: DeadLetter) {
+        self.keep(letter);
+    }
+
+    fn halted(&self) -> Option<Halt> {
+        self.rule.care().halt.clone()
+    }
+
+    fn emit(&self, moment: Moment) -> Arc<Moment> {
+        let moment = Arc::new(moment);
+        self.rule.counters.moments.fetch_add(1, Ordering::Relaxed);
+        if let Some(sink) = self.shared.announce(&moment) {
+            let reason = format!("the sink `{sink}` has as many actions waiting as it may");
+            self.rule.care().halt.get_or_insert_with(|| Halt::pause(reason));
+        }
+        moment
+    }
+
+    fn called(&self, inputs: usize, took: Duration, failure: Option<&CallFailure>) {
+        let counters = &self.rule.counters;
+        counters.took(took);
+        counters.inputs.fetch_add(inputs as u64, Ordering::Relaxed);
+        if failure.is_some_and(|failure| failure.kind != FailureKind::Refused) {
+            counters.traps.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! All plugins of a host: one entry for each file, from the first look to the last version.
+//!
+//! Components are loaded on a few threads of their own, off the hot path. Whatever goes wrong there, the
+//! last good version stays, and the entry says what and why.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant as Monotonic};
+
+use crate::event::Instant;
+use crate::journal::Position;
+use crate::limits::Limits;
+use crate::pipeline::Shared;
+use crate::pipeline::lane::Lane;
+use crate::pipeline::program::{InstanceBudget, Version};
+use crate::pipeline::router::Request;
+use crate::pipeline::runtime::{Horizon, Rule};
+use crate::pipeline::timeline::wall_clock;
+use crate::plugin::load::load;
+use crate::plugin::{FolderChange, Manifest};
+use crate::sandbox::Sandbox;
+use crate::status::{PluginState, PluginStatus, RuleStatus};
+
+/// How long a file's removal waits for the same rule to turn up in another file, so that a move is not an
+/// unload.
+const MOVE_GRACE: Duration = Duration::from_secs(1);
+
+/// Threads that load plugins: a slow one does not keep the next from loading.
+const LOADERS: usize = 2;
+
+pub(crate) struct Registry {
+    shared: Arc<Shared>,
+    sandbox: Sandbox,
+    limits: Limits,
+    lanes: usize,
+    budget: Arc<InstanceBudget>,
+    /// Where the components that decisions name are kept; none: nowhere.
+    components: Option<PathBuf>,
+    state: Mutex<State>,
+    wake: Condvar,
+    pub(crate) reloads_ok: AtomicU64,
+    pub(crate) reloads_refused: AtomicU64,
+    loading: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    plugins: BTreeMap<String, Plugin>,
+    /// Rules that run or ran.
+    rules: BTreeMap<String, Arc<Rule>>,
+    jobs: VecDeque<String>,
+    scanned: bool,
+    stopped: bool,
+}
+
+/// A file's content, as it settled.
+#[derive(Clone)]
+pub(crate) struct Candidate {
+    pub(crate) component: Arc<[u8]>,
+    pub(crate) manifest: Manifest,
+}
+
+struct Plugin {
+    rule: Option<String>,
+    state: PluginState,
+    reason: Option<String>,
+    since: Instant,
+    active: Option<Arc<Version>>,
+    /// What settled and was not looked at yet.
+    next: Option<Candidate>,
+    busy: bool,
+    /// The last content that was refused since another file has its rule.
+    crowded_out: Option<Candidate>,
+    /// Its file is gone since then.
+    leaving: Option<Monotonic>,
+}
+
+impl Plugin {
+    fn new() -> Self {
+        Plugin {
+            rule: None,
+            state: PluginState::Loading,
+            reason: None,
+            since: wall_clock(),
+            active: None,
+            next: None,
+            busy: false,
+            crowded_out: None,
+            leaving: None,
+        }
+    }
+
+    fn enter(&mut self, state: PluginState, reason: Option<String>) {
+        if self.state != state || self.reason != reason {
+            self.since = wall_clock();
+        }
+        self.state = state;
+        self.reason = reason;
+    }
+
+    /// A newer content is refused: the last good version, if there is one, stays.
+    fn refuse(&mut self, reason: String) {
+        let state = if self.active.is_some() { PluginState::Failing } else { PluginState::Refused };
+        self.enter(state, Some(reason));
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        sandbox: Sandbox,
+        limits: Limits,
+        lanes: usize,
+        components: Option<PathBuf>,
+    ) -> Arc<Self> {
+        Arc::new(Registry {
+            shared,
+            sandbox,
+            limits,
+            lanes,
+            budget: InstanceBudget::new(512),
+            components,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            reloads_ok: AtomicU64::new(0),
+            reloads_refused: AtomicU64::new(0),
+            loading: AtomicUsize::new(0),
+        })
+    }
+
+    /// The threads that load plugins.
+    pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+        let thread = |number: usize| {
+            let registry = Arc::clone(self);
+            std::thread::Builder::new().name(format!("carpe-load-{number}")).spawn(move || registry.work())
+        };
+        (0..LOADERS).map(thread).collect()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.wake.notify_all();
+    }
+
+    /// A rule that comes from a checkpoint or the journal.
+    pub(crate) fn adopt(&self, rule: Arc<Rule>) {
+        self.lock().rules.insert(rule.name.clone(), rule);
+    }
+
+    /// Loads the version that a decision names, from the components that are kept.
+    pub(crate) fn recover(&self, rule: &str, component: &[u8; 32], configuration: &str) -> Result<Arc<Version>, String> {
+        let hash = blake3::Hash::from_bytes(*component);
+        let path = self.components.as_ref().map(|folder| folder.join(format!("{hash}.wasm"))).unwrap_or_default();
+        let bytes = std::fs::read(&path).map_err(|error| {
+            format!("the component {hash} of rule `{rule}`, which the journal names, cannot be read from {}: {error}", path.display())
+        })?;
+        let configuration = super::Configuration::from_json(configuration).map_err(|error| error.to_string())?;
+        let manifest = Manifest { name: Some(rule.to_owned()), configuration, ..Manifest::default() };
+        let (_, version) = load(&self.sandbox, &bytes, &manifest, &self.limits, &self.budget)
+            .map_err(|error| format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error)))?;
+        Ok(Arc::new(version))
+    }
+
+    /// What the folder's watcher tells.
+    pub(crate) fn observe(&self, change: FolderChange) {
+        match change {
+            FolderChange::Settled { file_stem, path, component, manifest, .. } => match manifest {
+                Ok(manifest) => self.offer(&file_stem, Candidate { component, manifest }),
+                Err(error) => self.refuse(&file_stem, format!("{}: {}", path.display(), words(&error))),
+            },
+            FolderChange::Unreadable { file_stem, error } => self.refuse(&file_stem, words(&error)),
+            FolderChange::Removed { file_stem } => {
+                let mut state = self.lock();
+                if let Some(plugin) = state.plugins.get_mut(&file_stem) {
+                    plugin.leaving = Some(Monotonic::now());
+                    plugin.next = None;
+                    plugin.crowded_out = None;
+                }
+                self.wake.notify_one();
+            }
+            FolderChange::FolderMissing { path, error } => {
+                tracing::warn!(folder = %path.display(), error = words(&error), "the plugin folder cannot be read: its rules go on");
+                self.lock().scanned = true;
+            }
+            FolderChange::FolderBack { path } => tracing::info!(folder = %path.display(), "the plugin folder is back"),
+            FolderChange::Note { path, words } => tracing::info!(path = %path.display(), "{words}"),
+            FolderChange::ScanDone => self.lock().scanned = true,
+        }
+    }
+
+    /// Nothing more is to be expected of the folder: there is none.
+    pub(crate) fn no_folder(&self) {
+        self.lock().scanned = true;
+    }
+
+    /// A new content for a file.
+    pub(crate) fn offer(&self, file: &str, candidate: Candidate) {
+        let mut state = self.lock();
+        let plugin = state.plugins.entry(file.to_owned()).or_insert_with(Plugin::new);
+        plugin.leaving = None;
+        plugin.next = Some(candidate);
+        if plugin.active.is_none() {
+            plugin.enter(PluginState::Loading, None);
+        }
+        if !plugin.busy {
+            plugin.busy = true;
+            state.jobs.push_back(file.to_owned());
+            self.wake.notify_one();
+        }
+    }
+
+    fn refuse(&self, file: &str, reason: String) {
+        tracing::warn!(plugin = file, reason, "a plugin is refused");
+        self.reloads_refused.fetch_add(1, Ordering::Relaxed);
+        self.lock().plugins.entry(file.to_owned()).or_insert_with(Plugin::new).refuse(reason);
+    }
+
+    /// Whether all plugins that were there at the start have been looked at.
+    pub(crate) fn is_settled(&self) -> bool {
+        let state = self.lock();
+        state.scanned && state.jobs.is_empty() && self.loading.load(Ordering::Acquire) == 0
+    }
+
+    /// Blocks until all plugins that were there at the start have been looked at.
+    pub(crate) fn wait_until_settled(&self) {
+        while !self.is_settled() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.stopped {
+                return;
+            }
+            if let Some((file, rule)) = state.gone_for_good() {
+                drop(state);
+                self.unload(&file, &rule);
+                state = self.lock();
+                continue;
+            }
+            let Some(file) = state.jobs.pop_front() else {
+                let wait = if state.plugins.values().any(|plugin| plugin.leaving.is_some()) { 100 } else { 60_000 };
+                let wait = Duration::from_millis(wait);
+                state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            };
+            let candidate = state.plugins.get_mut(&file).and_then(|plugin| plugin.next.take());
+            self.loading.fetch_add(1, Ordering::AcqRel);
+            drop(state);
+            if let Some(candidate) = candidate {
+                self.try_candidate(&file, candidate);
+            }
+            state = self.lock();
+            self.loading.fetch_sub(1, Ordering::AcqRel);
+            let again = state.plugins.get_mut(&file).is_some_and(|plugin| {
+                plugin.busy = plugin.next.is_some();
+                plugin.busy
+            });
+            if again {
+                state.jobs.push_back(file);
+            }
+        }
+    }
+
+    fn try_candidate(&self, file: &str, candidate: Candidate) {
+        let begun = Monotonic::now();
+        let loaded = load(&self.sandbox, &candidate.component, &candidate.manifest, &self.limits, &self.budget);
+        let (rule, version) = match loaded {
+            Ok((rule, version)) => (rule, Arc::new(version)),
+            Err(error) => return self.refuse(file, words(&error)),
+        };
+        if let Some(sink) = candidate.manifest.routes.iter().find_map(|route| self.missing_sink(route)) {
+            return self.refuse(file, format!("a route leads to the sink `{sink}`, which is not configured: add [sink.{sink}] to the host's configuration"));
+        }
+        match self.claim(file, &rule, &version, &candidate) {
+            Claim::Granted => {}
+            Claim::AsBefore => {
+                self.adopt_manifest(&rule, &candidate);
+                return;
+            }
+            Claim::Refused(reason) => return self.refuse(file, reason),
+        }
+        if let Err(reason) = self.keep_component(&version, &candidate.component) {
+            return self.refuse(file, reason);
+        }
+        self.adopt_manifest(&rule, &candidate);
+        match self.switch(&rule, Some(Arc::clone(&version))) {
+            Ok(at) => {
+                let took = begun.elapsed();
+                tracing::info!(
+                    plugin = file,
+                    rule,
+                    version = version.description.version,
+                    at,
+                    milliseconds = took.as_millis(),
+                    "a plugin is active"
+                );
+                self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+                let mut state = self.lock();
+                if let Some(plugin) = state.plugins.get_mut(file) {
+                    plugin.active = Some(version);
+                    plugin.enter(PluginState::Active, None);
+                    plugin.since = wall_clock();
+                }
+            }
+            Err(reason) => self.refuse(file, format!("the switch could not be journaled: {reason}")),
+        }
+    }
+
+    fn missing_sink(&self, route: &crate::route::Route) -> Option<String> {
+        match &route.to {
+            crate::route::Target::Sink(name) if !self.shared.outbox.has_sink(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether a file may run a rule: no other file does, and the rule's state can be read.
+    fn claim(&self, file: &str, rule: &str, version: &Arc<Version>, candidate: &Candidate) -> Claim {
+        let mut state = self.lock();
+        let holder = state.plugins.iter().find(|(other, plugin)| {
+            other.as_str() != file && plugin.rule.as_deref() == Some(rule) && plugin.state != PluginState::Removed
+        });
+        if let Some((other, _)) = holder.filter(|(_, plugin)| plugin.leaving.is_none()) {
+            let reason = format!(
+                "the rule `{rule}` is already run by `{other}.wasm`: remove one of the two files, or give this one a \
+                 name of its own with `name = \"...\"` in {file}.toml"
+            );
+            if let Some(plugin) = state.plugins.get_mut(file) {
+                plugin.crowded_out = Some(candidate.clone());
+            }
+            return Claim::Refused(reason);
+        }
+        let mut before = state.plugins.get(file).and_then(|plugin| plugin.active.clone());
+        // The file was moved: the rule goes with it.
+        if let Some(other) = holder.map(|(other, _)| other.clone()) {
+            before = state.plugins.remove(&other).and_then(|plugin| plugin.active);
+        }
+        let renamed = state.plugins.get(file).and_then(|plugin| plugin.rule.clone()).filter(|known| known != rule);
+        if let Some(known) = renamed {
+            return Claim::Refused(format!(
+                "it is the rule `{rule}`, but this file has run the rule `{known}`: put it into a file of its own, or \
+                 remove this file first"
+            ));
+        }
+        let running = state.rules.get(rule).and_then(|rule| rule.lanes.first()?.lock().version.clone());
+        if let Some(old) = before.as_ref().or(running.as_ref()) {
+            let (from, to) = (old.description.state_version, version.description.state_version);
+            if to < from || (to > from && !version.has_migration) {
+                return Claim::Refused(format!(
+                    "its state has format {to}, the running version's has {from}: {}",
+                    if to < from { "state cannot be brought back" } else { "export `carpe:rule/migration` to bring it along" }
+                ));
+            }
+        }
+        let as_before =
+            running.as_ref().or(before.as_ref()).is_some_and(|old| old.same_as(&version.component, &version.configuration));
+        let rest = state.rules.contains_key(rule);
+        if let Some(plugin) = state.plugins.get_mut(file) {
+            plugin.rule = Some(rule.to_owned());
+            plugin.crowded_out = None;
+            if as_before && rest {
+                plugin.active = before.or(running);
+                plugin.enter(PluginState::Active, None);
+                return Claim::AsBefore;
+            }
+        }
+        Claim::Granted
+    }
+
+    /// What an operator may change beside the configuration, without a new version.
+    fn adopt_manifest(&self, rule: &str, candidate: &Candidate) {
+        self.shared.outbox.set_routes(rule, candidate.manifest.routes.clone());
+        if let Some(rule) = self.lock().rules.get(rule) {
+            rule.care().release = candidate.manifest.release.clone();
+        }
+    }
+
+    /// Keeps a component by its hash, for as long as a decision may name it.
+    fn keep_component(&self, version: &Version, bytes: &[u8]) -> Result<(), String> {
+        let Some(folder) = &self.components else { return Ok(()) };
+        let path = folder.join(format!("{}.wasm", blake3::Hash::from_bytes(version.component)));
+        if path.exists() {
+            return Ok(());
+        }
+        let write = || -> std::io::Result<()> {
+            let temporary = path.with_extension(format!("{:?}.part", std::thread::current().id()));
+            std::fs::write(&temporary, bytes)?;
+            std::fs::File::open(&temporary)?.sync_all()?;
+            std::fs::rename(&temporary, &path)?;
+            std::fs::File::open(folder)?.sync_all()
+        };
+        write().map_err(|error| format!("the component cannot be kept as {}: {error}", path.display()))
+    }
+
+    /// Has a rule go on with another version, or with none. Returns from which position.
+    fn switch(&self, rule: &str, version: Option<Arc<Version>>) -> Result<Position, String> {
+        {
+            let mut state = self.lock();
+            if !state.rules.contains_key(rule) {
+                let lanes = (0..self.lanes).map(|_| Lane {
+                    checkpointed: self.shared.checkpoints.is_some(),
+                    ..Lane::default()
+                });
+                let new = Rule::new(rule.to_owned(), lanes.collect(), Horizon::at(0), Default::default(), Default::default());
+                state.rules.insert(rule.to_owned(), Arc::clone(&new));
+                let from = self.shared.journal.end();
+                self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new() });
+            }
+        }
+        let (reply, result) = std::sync::mpsc::sync_channel(1);
+        self.shared.mailbox.ask(Request::Switch {
+            rule: rule.to_owned(),
+            version,
+            reply: Box::new(move |switched| drop(reply.send(switched))),
+        });
+        result.recv().unwrap_or_else(|_| Err("the host is stopping".to_owned()))
+    }
+
+    fn unload(&self, file: &str, rule: &str) {
+        match self.switch(rule, None) {
+            Ok(at) => tracing::info!(plugin = file, rule, at, "a plugin was removed: its rule's state stays"),
+            Err(reason) => tracing::error!(plugin = file, rule, reason, "a plugin was removed, but its rule goes on"),
+        }
+        // Whoever was refused since this file had the rule may try again.
+        let crowded_out: Vec<(String, Candidate)> = {
+            let mut state = self.lock();
+            let waiting = state.plugins.iter_mut().filter_map(|(other, plugin)| Some((other.clone(), plugin.crowded_out.take()?)));
+            waiting.collect()
+        };
+        for (other, candidate) in crowded_out {
+            self.offer(&other, candidate);
+        }
+    }
+
+    /// All plugins, as they are now.
+    pub(crate) fn status(&self, positions: &std::collections::HashMap<String, Position>) -> Vec<PluginStatus> {
+        let end = self.shared.journal.end();
+        let state = self.lock();
+        let status = state.plugins.iter().map(|(file, plugin)| {
+            let rule = plugin.rule.as_ref().and_then(|rule| state.rules.get(rule));
+            let rest = rule.and_then(|rule| rule.care().resting.clone());
+            let mut shown = (plugin.state, plugin.reason.clone());
+            if let Some(rest) = rest
+                && plugin.active.is_some()
+                && plugin.state != PluginState::Removed
+            {
+                let resting = if rest.quarantine { PluginState::Quarantined } else { plugin.state };
+                shown = (resting, Some(rest.reason));
+            }
+            let active = plugin.active.as_ref();
+            PluginStatus {
+                file: file.clone(),
+                rule: plugin.rule.clone(),
+                state: shown.0,
+                reason: shown.1,
+                since: plugin.since,
+                version: active.map(|version| version.description.version.clone()),
+                hash: active.map(|version| blake3::Hash::from_bytes(version.component).to_string()),
+                work: rule.map(|rule| rule_status(rule, positions.get(&rule.name).copied(), end)),
+            }
+        });
+        status.collect()
+    }
+
+    pub(crate) fn rules(&self) -> Vec<Arc<Rule>> {
+        self.lock().rules.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Claim {
+    Granted,
+    /// It runs already, with the same configuration.
+    AsBefore,
+    Refused(String),
+}
+
+impl State {
+    /// A file that has been gone for longer than a move takes, with the rule that it ran.
+    fn gone_for_good(&mut self) -> Option<(String, String)> {
+        let gone = |plugin: &Plugin| plugin.leaving.is_some_and(|since| since.elapsed() >= MOVE_GRACE) && !plugin.busy;
+        let file = self.plugins.iter().find(|(_, plugin)| gone(plugin)).map(|(file, _)| file.clone())?;
+        let plugin = self.plugins.get_mut(&file)?;
+        plugin.leaving = None;
+        match (plugin.active.take(), plugin.rule.clone()) {
+            (Some(_), Some(rule)) => {
+                plugin.enter(PluginState::Removed, Some("its file was removed; its rule's state stays".to_owned()));
+                Some((file, rule))
+            }
+            _ => {
+                // It never ran: nothing of it stays.
+                self.plugins.remove(&file);
+                None
+            }
+        }
+    }
+}
+
+fn rule_status(rule: &Rule, position: Option<Position>, end: Position) -> RuleStatus {
+    let position = position.unwrap_or_else(|| rule.position.load(Ordering::Acquire));
+    let sum = |count: fn(&crate::pipeline::runtime::LaneSlot) -> usize| rule.lanes.iter().map(count).sum();
+    let counters = &rule.counters;
+    RuleStatus {
+        position,
+        behind: end.saturating_sub(position),
+        waiting: rule.pending.load(Ordering::Acquire),
+        keys: sum(|lane| lane.keys.load(Ordering::Relaxed)),
+        timers: sum(|lane| lane.timers.load(Ordering::Relaxed)),
+        state_bytes: sum(|lane| lane.state_bytes.load(Ordering::Relaxed)),
+        inputs: counters.inputs.load(Ordering::Relaxed),
+        batches: counters.histogram().count,
+        moments: counters.moments.load(Ordering::Relaxed),
+        traps: counters.traps.load(Ordering::Relaxed),
+        dead_letters: rule.care().letters.len(),
+        log_dropped: 0,
+        handle: counters.histogram(),
+    }
+}
+
+/// An error and all its causes, in one line.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

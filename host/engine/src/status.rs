@@ -1,0 +1,262 @@
+//! What a host is doing, for people and for monitoring: a snapshot, all of it serialisable.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::event::Instant;
+use crate::journal::Position;
+
+/// A snapshot of a host.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The host's version.
+    pub version: &'static str,
+    /// Whether it takes events and its plugins have been looked at.
+    pub ready: bool,
+    /// If it is not ready, why, for people.
+    pub not_ready_because: Vec<String>,
+    /// The clock.
+    pub timeline: TimelineStatus,
+    /// The journal.
+    pub journal: JournalStatus,
+    /// Events on their way in.
+    pub intake: IntakeStatus,
+    /// Moments that occurred since the start.
+    pub moments: u64,
+    /// Actions since the start, by what became of them.
+    pub actions: BTreeMap<&'static str, u64>,
+    /// Every plugin of the folder and every one given as bytes, by file.
+    pub plugins: Vec<PluginStatus>,
+    /// Where actions go.
+    pub sinks: Vec<SinkStatus>,
+    /// Inputs set aside, over all rules.
+    pub dead_letters: u64,
+    /// Reloads since the start: versions that became active.
+    pub reloads_ok: u64,
+    /// Versions that were refused.
+    pub reloads_refused: u64,
+    /// Worker threads at this moment.
+    pub threads: usize,
+}
+
+/// The host's clock.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct TimelineStatus {
+    /// `received` or `event`.
+    pub mode: &'static str,
+    /// The instant of the last entry.
+    pub now: Instant,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct JournalStatus {
+    /// The first kept position.
+    pub start: Position,
+    /// One past the last durable position.
+    pub end: Position,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Why it takes nothing more, if so.
+    pub failed: Option<String>,
+    /// What the start had to mend.
+    pub notes: Vec<String>,
+}
+
+/// Events on their way in.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct IntakeStatus {
+    /// Events accepted since the start.
+    pub accepted: u64,
+    /// Repeats of known events.
+    pub repeated: u64,
+    /// Events refused: invalid, or no room.
+    pub refused: u64,
+    /// Events waiting to be journaled.
+    pub waiting_events: usize,
+    /// Their bytes.
+    pub waiting_bytes: usize,
+    /// The bound on waiting events.
+    pub limit_events: usize,
+    /// The bound on waiting bytes.
+    pub limit_bytes: usize,
+}
+
+/// What state a plugin is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PluginState {
+    /// Being read, compiled or tried.
+    Loading,
+    /// Its rule runs.
+    Active,
+    /// Its newest version is refused: the last good one still runs.
+    Failing,
+    /// It never ran: see the reason.
+    Refused,
+    /// Too many of its inputs failed: it rests, its inputs wait in the journal.
+    Quarantined,
+    /// Its file is gone: the state of its rule stays.
+    Removed,
+}
+
+impl PluginState {
+    /// All of them.
+    pub const ALL: [PluginState; 6] = [
+        PluginState::Loading,
+        PluginState::Active,
+        PluginState::Failing,
+        PluginState::Refused,
+        PluginState::Quarantined,
+        PluginState::Removed,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PluginState::Loading => "loading",
+            PluginState::Active => "active",
+            PluginState::Failing => "failing",
+            PluginState::Refused => "refused",
+            PluginState::Quarantined => "quarantined",
+            PluginState::Removed => "removed",
+        }
+    }
+}
+
+/// One plugin.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PluginStatus {
+    /// The file's name without `.wasm`, or the name it was given with.
+    pub file: String,
+    /// Its rule, once known.
+    pub rule: Option<String>,
+    /// What state it is in.
+    pub state: PluginState,
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// Since when, by the wall clock.
+    pub since: Instant,
+    /// The rule's own version, of what runs.
+    pub version: Option<String>,
+    /// blake3 of the component that runs, in hexadecimal.
+    pub hash: Option<String>,
+    /// What the rule is doing, if it runs or ran.
+    pub work: Option<RuleStatus>,
+}
+
+/// A rule at work.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct RuleStatus {
+    /// The next entry that it is given.
+    pub position: Position,
+    /// How many entries it is behind the journal's end.
+    pub behind: u64,
+    /// Inputs that wait in its lanes.
+    pub waiting: usize,
+    /// Keys that it remembers.
+    pub keys: usize,
+    /// Timers that are set.
+    pub timers: usize,
+    /// Bytes of state.
+    pub state_bytes: usize,
+    /// Inputs handled since the start.
+    pub inputs: u64,
+    /// Batches handled.
+    pub batches: u64,
+    /// Moments that occurred.
+    pub moments: u64,
+    /// Traps and broken limits.
+    pub traps: u64,
+    /// Inputs set aside, kept as dead letters.
+    pub dead_letters: usize,
+    /// Log lines of the guest that were dropped.
+    pub log_dropped: u64,
+    /// How long `handle` took, by call.
+    pub handle: Histogram,
+}
+
+/// A histogram of durations.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Histogram {
+    /// Upper bounds in seconds, each with how many calls took at most so long.
+    pub buckets: Vec<(f64, u64)>,
+    /// All of them together, in seconds.
+    pub sum_seconds: f64,
+    /// How many there were.
+    pub count: u64,
+}
+
+/// A sink.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct SinkStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Actions that wait, those under way included.
+    pub waiting: usize,
+    /// Tries under way.
+    pub in_flight: usize,
+    /// Actions taken.
+    pub delivered: u64,
+    /// Actions refused for good.
+    pub rejected: u64,
+    /// Actions given up on.
+    pub failed: u64,
+    /// Actions whose moment expired before the first try.
+    pub expired: u64,
+    /// Tries after the first.
+    pub retries: u64,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}
+
+const BUCKETS_US: [u64; 12] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000, 50_000, 250_000, 1_000_000];
+
+/// Counts of a rule that worker threads add to.
+#[derive(Debug, Default)]
+pub(crate) struct RuleCounters {
+    pub(crate) inputs: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) moments: AtomicU64,
+    pub(crate) traps: AtomicU64,
+    buckets: [AtomicU64; BUCKETS_US.len()],
+    sum_us: AtomicU64,
+}
+
+impl RuleCounters {
+    pub(crate) fn took(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BUCKETS_US.partition_point(|&bound| bound < micros);
+        if let Some(bucket) = self.buckets.get(bucket) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum_us.fetch_add(micros, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "monitoring needs no more than a float holds")]
+    pub(crate) fn histogram(&self) -> Histogram {
+        let mut below = 0;
+        let buckets = self.buckets.iter().zip(BUCKETS_US).map(|(count, bound)| {
+            below += count.load(Ordering::Relaxed);
+            (bound as f64 / 1e6, below)
+        });
+        Histogram {
+            buckets: buckets.collect(),
+            sum_seconds: self.sum_us.load(Ordering::Relaxed) as f64 / 1e6,
+            count: self.batches.load(Ordering::Relaxed),
+        }
+    }
+}
