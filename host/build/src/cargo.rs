@@ -45,7 +45,11 @@ fn require_target(folder: &Path) -> Result<(), BuildError> {
 fn command(variable: &str, default: &str, folder: &Path) -> Command {
     let mut command = Command::new(env::var_os(variable).unwrap_or_else(|| OsString::from(default)));
     // Flags that a surrounding build was given are for that build's target.
-    command.current_dir(folder).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").stdin(Stdio::null());
+    command
+        .current_dir(folder)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null());
     command
 }
 
@@ -70,7 +74,9 @@ fn module_of(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
     messages
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
-        .filter(|message| message.reason == "compiler-artifact" && message.manifest_path.as_deref() == Some(manifest))
+        .filter(|message| {
+            message.reason == "compiler-artifact" && message.manifest_path.as_deref() == Some(manifest)
+        })
         .flat_map(|message| message.filenames)
         .find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }

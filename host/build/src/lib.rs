@@ -45,15 +45,24 @@ pub struct Options {
 /// # Errors
 /// The toolchain, the compilation or the component is at fault; nothing was written then.
 pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
-    let folder = fs::canonicalize(folder)
-        .map_err(|source| BuildError::Io { doing: "open the folder", path: folder.to_owned(), source })?;
+    let folder = fs::canonicalize(folder).map_err(|source| BuildError::Io {
+        doing: "open the folder",
+        path: folder.to_owned(),
+        source,
+    })?;
     let core_path = cargo::build(&folder, options)?;
-    let core = fs::read(&core_path)
-        .map_err(|source| BuildError::Io { doing: "read what Cargo built", path: core_path.clone(), source })?;
+    let core = fs::read(&core_path).map_err(|source| BuildError::Io {
+        doing: "read what Cargo built",
+        path: core_path.clone(),
+        source,
+    })?;
     let component = componentize(&core)?;
     let out = out_path(&folder, &core_path, options);
-    write_atomically(&out, &component)
-        .map_err(|source| BuildError::Io { doing: "write the component", path: out.clone(), source })?;
+    write_atomically(&out, &component).map_err(|source| BuildError::Io {
+        doing: "write the component",
+        path: out.clone(),
+        source,
+    })?;
     Ok(out)
 }
 
@@ -75,7 +84,10 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, BuildError> {
 
 fn exports_a_rule(component: &[u8]) -> bool {
     let Ok(DecodedWasm::Component(resolve, world)) = wit_component::decode(component) else { return false };
-    resolve.worlds[world].exports.keys().any(|export| resolve.name_world_key(export).starts_with("carpe:rule/rule@"))
+    resolve.worlds[world]
+        .exports
+        .keys()
+        .any(|export| resolve.name_world_key(export).starts_with("carpe:rule/rule@"))
 }
 
 fn out_path(folder: &Path, core: &Path, options: &Options) -> PathBuf {

@@ -19,6 +19,7 @@ fn options(out: &Path) -> Options {
 }
 
 /// What a component imports and exports, by name.
+#[expect(clippy::unwrap_used, clippy::panic, reason = "part of a test")]
 fn interfaces(component: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
     let DecodedWasm::Component(resolve, world) = wit_component::decode(component).unwrap() else {
         panic!("not a component")
@@ -49,6 +50,8 @@ fn every_plugin_needs_nothing_but_the_log() {
                 );
             }
             assert!(exports.contains("carpe:rule/rule@0.1.0"), "{} exports {exports:?}", folder.display());
+            let migrates = folder.ends_with("counter-migrating");
+            assert_eq!(exports.contains("carpe:rule/migration@0.1.0"), migrates, "{}", folder.display());
         }
     }
 }
@@ -56,7 +59,8 @@ fn every_plugin_needs_nothing_but_the_log() {
 #[test]
 fn what_does_not_compile_is_said_with_the_compilers_words() {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = "[package]\nname = \"broken\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
+    let manifest =
+        "[package]\nname = \"broken\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
     fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();
     fs::write(folder.path().join("src/lib.rs"), "fn broken( {}").unwrap();
@@ -80,7 +84,9 @@ fn a_folder_that_is_missing_is_named() {
 
 #[test]
 fn only_a_core_module_that_exports_a_rule_becomes_a_component() {
-    for bytes in [&b""[..], b"\0asm", &wat::parse_str("(module)").unwrap(), &wat::parse_str("(component)").unwrap()] {
+    for bytes in
+        [&b""[..], b"\0asm", &wat::parse_str("(module)").unwrap(), &wat::parse_str("(component)").unwrap()]
+    {
         assert!(matches!(componentize(bytes), Err(BuildError::NotAPlugin(_))));
     }
 }

@@ -98,8 +98,12 @@ impl CheckpointStore {
 
     pub(crate) fn load(&self, rule: &str) -> Result<Option<Checkpoint>, CheckpointError> {
         let Some(record) = self.rules.get(place(b'm', rule, &[]))? else { return Ok(None) };
-        let mut checkpoint =
-            Checkpoint { record: decode(rule, &record)?, keys: Vec::new(), open: Vec::new(), letters: Vec::new() };
+        let mut checkpoint = Checkpoint {
+            record: decode(rule, &record)?,
+            keys: Vec::new(),
+            open: Vec::new(),
+            letters: Vec::new(),
+        };
         for entry in self.rules.prefix(place(b'k', rule, &[])) {
             let (name, value) = entry.into_inner()?;
             let name = name.get(3 + rule.len()..).unwrap_or_default();
@@ -116,11 +120,18 @@ impl CheckpointStore {
     }
 
     /// Writes what changed and where the rule stands now, in one atomic, durable step.
-    pub(crate) fn write(&self, rule: &str, record: &RuleRecord, changes: &Changes) -> Result<(), CheckpointError> {
+    pub(crate) fn write(
+        &self,
+        rule: &str,
+        record: &RuleRecord,
+        changes: &Changes,
+    ) -> Result<(), CheckpointError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for (key, state) in &changes.keys {
             match state {
-                Some(state) => batch.insert(&self.rules, place(b'k', rule, key.as_bytes()), encode(rule, state)?),
+                Some(state) => {
+                    batch.insert(&self.rules, place(b'k', rule, key.as_bytes()), encode(rule, state)?)
+                }
                 None => batch.remove(&self.rules, place(b'k', rule, key.as_bytes())),
             }
         }
@@ -215,7 +226,12 @@ mod tests {
             version: Some(VersionRecord { component: [7; 32], configuration: "{}".into() }),
         };
         let letter = DeadLetter {
-            input: InputRef { id: InputId([1; 16]), position: 4, subscription: None, timer: Some("t".into()) },
+            input: InputRef {
+                id: InputId([1; 16]),
+                position: 4,
+                subscription: None,
+                timer: Some("t".into()),
+            },
             key: "k".into(),
             reason: "why".into(),
             backtrace: vec!["f".into()],

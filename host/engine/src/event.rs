@@ -132,7 +132,8 @@ impl Event {
 
     /// About how many bytes it takes in memory and in the journal.
     pub fn size(&self) -> usize {
-        let extensions: usize = self.extensions.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let extensions: usize =
+            self.extensions.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         STRUCT_BYTES
             + self.id.len()
             + self.source.len()
@@ -158,8 +159,10 @@ pub fn parse_instant(text: &str) -> Option<Instant> {
     // The parser also knows other forms, e.g. with the name of a time zone.
     let date_ends_with_t = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
     let seconds_given = text.as_bytes().get(16) == Some(&b':');
-    let of_rfc_3339 =
-        text.bytes().skip(11).all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.' | b'+' | b'-' | b'Z' | b'z'));
+    let of_rfc_3339 = text
+        .bytes()
+        .skip(11)
+        .all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.' | b'+' | b'-' | b'Z' | b'z'));
     if !(date_ends_with_t && seconds_given && of_rfc_3339) {
         return None;
     }

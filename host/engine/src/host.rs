@@ -178,7 +178,12 @@ impl Host {
     ///
     /// # Errors
     /// As [`Host::submit_all`].
-    pub fn submit_from(&self, source: &str, cursor: String, events: Vec<Event>) -> Result<Receipt, SubmitError> {
+    pub fn submit_from(
+        &self,
+        source: &str,
+        cursor: String,
+        events: Vec<Event>,
+    ) -> Result<Receipt, SubmitError> {
         let read = SourceRead { source: source.to_owned(), cursor };
         self.0.shared.intake.submit(events, Some(read)).map(Receipt)
     }
@@ -354,7 +359,7 @@ impl Host {
     pub fn checkpoint(&self, within: Duration) -> bool {
         let deadline = Monotonic::now() + within;
         let (reply, sent) = std::sync::mpsc::sync_channel(1);
-        let reply = Box::new(move || drop(reply.send(())));
+        let reply = Box::new(move || reply.send(()).unwrap_or_default());
         self.0.shared.mailbox.ask(Request::Checkpoint { reply });
         sent.recv_timeout(within).is_ok() && self.settle_until(deadline, false)
     }

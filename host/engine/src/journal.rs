@@ -81,7 +81,11 @@ pub trait Journal: Send + Sync + 'static {
 const ENTRY_OVERHEAD_BYTES: usize = size_of::<Entry>() + 32;
 
 /// That `group` may be appended to a journal that ends at `end` with `last`.
-fn check_group(group: &[Arc<Entry>], end: Position, last: Option<(Instant, Epoch)>) -> Result<(), JournalError> {
+fn check_group(
+    group: &[Arc<Entry>],
+    end: Position,
+    last: Option<(Instant, Epoch)>,
+) -> Result<(), JournalError> {
     let mut timeline = last.map_or(0, |(instant, _)| instant);
     let epoch = group.first().map(|entry| entry.epoch);
     for (entry, expected) in group.iter().zip(end..) {

@@ -99,6 +99,7 @@ mod action_id {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ActionId, D::Error> {
         let text = String::deserialize(deserializer)?;
-        ActionId::parse(&text).ok_or_else(|| D::Error::custom("not an idempotency key: 32 hexadecimal digits"))
+        ActionId::parse(&text)
+            .ok_or_else(|| D::Error::custom("not an idempotency key: 32 hexadecimal digits"))
     }
 }

@@ -5,8 +5,8 @@
 //! into the host is no delivery at all: the event and the outcome go into the journal in one group, hence
 //! exactly once.
 
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
@@ -169,10 +169,16 @@ impl Outbox {
                     since: Monotonic::now(),
                     phase: Phase::Ending,
                 };
-                let withheld = |detail: String| End { id: action.id, status: Status::Withheld, answer: Data::Absent, detail };
+                let withheld = |detail: String| End {
+                    id: action.id,
+                    status: Status::Withheld,
+                    answer: Data::Absent,
+                    detail,
+                };
                 match target {
                     Some(Target::Host { event_type }) => backs.push((action.id, event_type)),
-                    Some(Target::Sink(name)) => match self.sinks.iter().position(|(known, _)| *known == name) {
+                    Some(Target::Sink(name)) => match self.sinks.iter().position(|(known, _)| *known == name)
+                    {
                         Some(sink) => {
                             open.sink = Some(sink);
                             open.phase = Phase::Queued;
@@ -183,7 +189,9 @@ impl Outbox {
                                 full = Some(name);
                             }
                         }
-                        None => ends.push(withheld(format!("the route leads to the sink `{name}`, which is not configured"))),
+                        None => ends.push(withheld(format!(
+                            "the route leads to the sink `{name}`, which is not configured"
+                        ))),
                     },
                     None => ends.push(withheld(format!("no route takes the action `{}`", action.name))),
                 }
@@ -221,7 +229,10 @@ impl Outbox {
                 state = self.lock();
                 continue;
             }
-            let wait = state.timed.peek().map_or(Duration::from_secs(3600), |Reverse((at, _))| at.saturating_duration_since(now));
+            let wait = state
+                .timed
+                .peek()
+                .map_or(Duration::from_secs(3600), |Reverse((at, _))| at.saturating_duration_since(now));
             state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -240,7 +251,12 @@ impl Outbox {
                 }
                 Phase::Trying(until) if until <= now => {
                     state.sinks[sink].status.in_flight -= 1;
-                    given_up.extend(self.again(state, id, "the sink gave no answer in time".to_owned(), None));
+                    given_up.extend(self.again(
+                        state,
+                        id,
+                        "the sink gave no answer in time".to_owned(),
+                        None,
+                    ));
                 }
                 _ => {}
             }
@@ -267,7 +283,8 @@ impl Outbox {
                 self.end(End { id, status, answer: Data::Absent, detail: detail.to_owned() });
                 return;
             }
-            let left = expires.map_or(self.retry.timeout, |expires| Duration::from_millis((expires - timeline).max(1)));
+            let left = expires
+                .map_or(self.retry.timeout, |expires| Duration::from_millis((expires - timeline).max(1)));
             let timeout = left.min(self.retry.timeout);
             open.attempts += 1;
             let attempt = open.attempts;
@@ -390,7 +407,10 @@ impl Outbox {
         let open = state.open.get(&end.id)?;
         let action = &open.moment.actions[open.action];
         let (answer, detail) = if end.answer.len() > ANSWER_BYTES {
-            (Data::Absent, format!("the answer of {} bytes is left out: {ANSWER_BYTES} are kept", end.answer.len()))
+            (
+                Data::Absent,
+                format!("the answer of {} bytes is left out: {ANSWER_BYTES} are kept", end.answer.len()),
+            )
         } else {
             (end.answer.clone(), cut_text(&end.detail, 1024))
         };
@@ -456,7 +476,9 @@ impl Outbox {
     }
 
     pub(crate) fn by_status(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Status::ALL.iter().map(|&status| (status.as_str(), self.by_status[status as usize].load(Ordering::Relaxed)))
+        Status::ALL
+            .iter()
+            .map(|&status| (status.as_str(), self.by_status[status as usize].load(Ordering::Relaxed)))
     }
 
     pub(crate) fn stop(&self) {

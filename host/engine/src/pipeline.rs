@@ -23,7 +23,6 @@ pub(crate) mod step;
 pub(crate) mod timeline;
 pub(crate) mod turn;
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,6 +119,3 @@ impl Shared {
         }
     }
 }
-
-/// Actions that ended, by the journal: not sent again.
-pub(crate) type Settled = HashSet<crate::journal::ActionId>;

@@ -77,7 +77,9 @@ impl Recovered {
 pub(crate) fn known_ids(journal: &dyn Journal, limits: KnownLimits) -> Result<KnownIds, JournalError> {
     let mut known = KnownIds::new(limits);
     let Some((last, _)) = journal.last() else { return Ok(known) };
-    let Some((window, _)) = journal.at_or_after(last.saturating_sub(limits.window_ms))? else { return Ok(known) };
+    let Some((window, _)) = journal.at_or_after(last.saturating_sub(limits.window_ms))? else {
+        return Ok(known);
+    };
     let mut position = window.max(journal.end().saturating_sub(limits.events as u64)).max(journal.start());
     while position < journal.end() {
         for entry in journal.read(position, 4 << 20)? {

@@ -175,6 +175,11 @@ impl Subscription {
     fn new(event_type: String) -> Self {
         // Without its `type`, an event that a pattern matched could not be told from the others.
         let attributes = if event_type.ends_with('*') { vec!["type".to_owned()] } else { Vec::new() };
-        Subscription { event_type, filter: None, keyed_by: KeyedBy::Attribute("subject".to_owned()), attributes }
+        Subscription {
+            event_type,
+            filter: None,
+            keyed_by: KeyedBy::Attribute("subject".to_owned()),
+            attributes,
+        }
     }
 }

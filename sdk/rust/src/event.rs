@@ -158,7 +158,9 @@ impl Event {
 
     fn at<T: DeserializeOwned>(&self, pointer: &str, wanted: &str) -> Result<T> {
         let Some(text) = self.data.find(pointer)? else {
-            return Err(Error::new(format!("the event's data has nothing at `{pointer}`, where {wanted} should be")));
+            return Err(Error::new(format!(
+                "the event's data has nothing at `{pointer}`, where {wanted} should be"
+            )));
         };
         serde_json::from_str(text).map_err(|_| {
             let found: String = text.chars().take(40).collect();
@@ -241,7 +243,8 @@ impl Data {
 
     fn find(&self, pointer: &str) -> Result<Option<&str>> {
         let whose = "the event's data";
-        pointer::find(self.json(whose)?, pointer).map_err(|error| Error::new(format!("{whose} is not valid JSON: {error}")))
+        pointer::find(self.json(whose)?, pointer)
+            .map_err(|error| Error::new(format!("{whose} is not valid JSON: {error}")))
     }
 
     fn json(&self, whose: &str) -> Result<&str> {

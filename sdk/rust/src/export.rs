@@ -63,6 +63,10 @@ macro_rules! export_rule {
             }
         }
 
+        // Natively nothing but tests runs the rule: without this, the compiler would call it unused.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() = $crate::test::exported::<$rule>;
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             // The contract's `init` has nowhere else to put the rule; a component has one thread.

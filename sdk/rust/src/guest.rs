@@ -90,7 +90,8 @@ impl From<About> for wit::Description {
 
 impl From<wit::Batch> for Batch {
     fn from(batch: wit::Batch) -> Self {
-        let keys = batch.keys.into_iter().map(|keyed| Keyed { name: Rc::from(keyed.name), state: keyed.state });
+        let keys =
+            batch.keys.into_iter().map(|keyed| Keyed { name: Rc::from(keyed.name), state: keyed.state });
         Batch { keys: keys.collect(), inputs: batch.inputs.into_iter().map(Input::from).collect() }
     }
 }

@@ -82,6 +82,7 @@ pub mod prelude {
     pub use serde_json::json;
 
     pub use crate::{
-        About, Error, Event, Instant, Outcome, Output, Result, Rule, Status, Streak, Timer, export_rule, log, on,
+        About, Error, Event, Instant, Outcome, Output, Result, Rule, Status, Streak, Timer, export_rule, log,
+        on,
     };
 }

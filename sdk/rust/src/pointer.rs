@@ -120,9 +120,10 @@ mod tests {
     fn finds_what_a_parsed_document_has() {
         let json = r#" {"a":{"b":[1,{"c":"x"},3.5]},"a/b":2,"~":null,"":0,"t":true,"d":1,"d":2,"\u0065":5} "#;
         let parsed: serde_json::Value = serde_json::from_str(json).unwrap();
-        for pointer in
-            ["", "/a", "/a/b/0", "/a/b/1/c", "/a/b/2", "/a/b/3", "/a/b/01", "/a~1b", "/~0", "/", "/t/x", "/d", "/e", "a", "/zz", "/d/0"]
-        {
+        for pointer in [
+            "", "/a", "/a/b/0", "/a/b/1/c", "/a/b/2", "/a/b/3", "/a/b/01", "/a~1b", "/~0", "/", "/t/x", "/d",
+            "/e", "a", "/zz", "/d/0",
+        ] {
             let found = find(json, pointer).unwrap().map(|text| serde_json::from_str(text).unwrap());
             assert_eq!(found.as_ref(), parsed.pointer(pointer), "{pointer}");
         }

@@ -20,12 +20,13 @@ pub(crate) struct Runner<R> {
 
 impl<R: Rule + Described> Runner<R> {
     pub(crate) fn new(configuration: &str) -> Result<Self> {
-        let rule: R =
-            serde_json::from_str(configuration).map_err(|error| Error::new(format!("configuration: {error}")))?;
+        let rule: R = serde_json::from_str(configuration)
+            .map_err(|error| Error::new(format!("configuration: {error}")))?;
         rule.check().map_err(|error| Error::new(format!("configuration: {error}")))?;
         let about = R::about();
         let subscriptions = about.subscriptions.clone().into();
-        let default = write(&R::State::default()).map_err(|error| Error::new(format!("the default state {error}")))?;
+        let default =
+            write(&R::State::default()).map_err(|error| Error::new(format!("the default state {error}")))?;
         Ok(Runner { rule, about, subscriptions, default })
     }
 
@@ -41,9 +42,9 @@ impl<R: Rule + Described> Runner<R> {
         let mut out = Output::new(Effects::default());
         for (cause, input) in (0..).zip(batch.inputs) {
             out.begin(cause, input.now);
-            let key = keys
-                .get_mut(input.key as usize)
-                .ok_or_else(|| Error::new(format!("input {cause} is about key {}, which the batch lacks", input.key)))?;
+            let key = keys.get_mut(input.key as usize).ok_or_else(|| {
+                Error::new(format!("input {cause} is about key {}, which the batch lacks", input.key))
+            })?;
             if let Err(error) = self.handle_input(key, input, &mut out) {
                 out.undo(error);
             }
@@ -90,7 +91,8 @@ impl<R: Rule + Described> Runner<R> {
 
     fn change_of(&self, position: u32, key: Key<R::State>) -> Result<Option<StateChange>> {
         let Some(state) = key.current else { return Ok(None) };
-        let after = write(&state).map_err(|error| Error::new(format!("the state of key `{}` {error}", key.name)))?;
+        let after =
+            write(&state).map_err(|error| Error::new(format!("the state of key `{}` {error}", key.name)))?;
         let after = Some(after).filter(|bytes| *bytes != self.default);
         Ok((after != key.before).then_some(StateChange { key: position, state: after }))
     }
@@ -138,3 +140,6 @@ fn write<S: crate::State>(state: &S) -> Result<Vec<u8>, String> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

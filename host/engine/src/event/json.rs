@@ -162,10 +162,11 @@ impl Members<'_> {
             }
             (Some(raw), None) => event.data = data_of(raw, event.datacontenttype.as_deref())?,
             (None, Some(raw)) => {
-                let bytes =
-                    string(raw).and_then(|text| STANDARD.decode(text).ok()).ok_or_else(|| AdmitError::Data {
+                let bytes = string(raw).and_then(|text| STANDARD.decode(text).ok()).ok_or_else(|| {
+                    AdmitError::Data {
                         reason: "in `data_base64` is not a string in base64 with padding".to_owned(),
-                    })?;
+                    }
+                })?;
                 event.set_data(bytes.into());
             }
             (None, None) => {}
@@ -180,8 +181,9 @@ fn data_of(raw: &RawValue, media_type: Option<&str>) -> Result<Data, AdmitError>
         return Ok(Data::Json(raw.get().to_owned()));
     }
     string(raw).map(|text| Data::Binary(text.into())).ok_or_else(|| AdmitError::Data {
-        reason: "is not a string, but `datacontenttype` says that it is no JSON: send a string, or `data_base64`"
-            .to_owned(),
+        reason:
+            "is not a string, but `datacontenttype` says that it is no JSON: send a string, or `data_base64`"
+                .to_owned(),
     })
 }
 

@@ -72,7 +72,12 @@ impl HostBuilder {
     }
 
     /// A plugin by its bytes. `name` stands for the file's name in status and errors.
-    pub fn plugin(mut self, name: impl Into<String>, component: impl Into<Vec<u8>>, manifest: Manifest) -> Self {
+    pub fn plugin(
+        mut self,
+        name: impl Into<String>,
+        component: impl Into<Vec<u8>>,
+        manifest: Manifest,
+    ) -> Self {
         self.plugins.push((name.into(), component.into(), manifest));
         self
     }
@@ -180,7 +185,9 @@ pub enum StartError {
     #[error("the journal cannot be read")]
     Journal(#[from] JournalError),
     /// The checkpoints cannot be read.
-    #[error("the checkpoints cannot be read; without the folder `checkpoints` the host computes them again from the journal")]
+    #[error(
+        "the checkpoints cannot be read; without the folder `checkpoints` the host computes them again from the journal"
+    )]
     Checkpoints(#[from] CheckpointError),
     /// The sandbox cannot be set up.
     #[error("the sandbox cannot be set up")]

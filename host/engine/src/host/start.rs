@@ -50,7 +50,8 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         Some(folders) => Arc::new(FileJournal::open(&folders.journal, FileJournalOptions::default())?),
         None => Arc::new(MemoryJournal::new(builder.memory_journal_bytes)),
     };
-    let checkpoints = folders.as_ref().map(|folders| CheckpointStore::open(&folders.checkpoints)).transpose()?;
+    let checkpoints =
+        folders.as_ref().map(|folders| CheckpointStore::open(&folders.checkpoints)).transpose()?;
     let mut sandbox = builder.sandbox.clone();
     sandbox.cache_dir = sandbox.cache_dir.or(folders.as_ref().map(|folders| folders.cache.clone()));
     let max_component_bytes = sandbox.max_component_bytes as u64;
@@ -90,8 +91,7 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         recovered_to: head,
     });
     let components = folders.map(|folders| folders.components);
-    let registry =
-        Registry::new(Arc::clone(&shared), sandbox, builder.limits, builder.threads, components);
+    let registry = Registry::new(Arc::clone(&shared), sandbox, builder.limits, builder.threads, components);
     let host = Host(Arc::new(Inner {
         shared: Arc::clone(&shared),
         registry: Arc::clone(&registry),
@@ -201,22 +201,18 @@ fn recover_rule(
     };
     let mut plan: VecDeque<(Position, Option<Arc<Version>>)> = VecDeque::new();
     for (at, switch) in decided.switches.into_iter().filter(|(at, _)| *at >= position) {
-        let version = switch.map(|(component, configuration)| version_of(component, configuration)).transpose()?;
+        let version =
+            switch.map(|(component, configuration)| version_of(component, configuration)).transpose()?;
         plan.push_back((at, version));
     }
-    let mut spread: Vec<Lane> = (0..lanes)
-        .map(|_| Lane {
-            version: version.clone(),
-            passed: position,
-            checkpointed: shared.checkpoints.is_some(),
-            ..Lane::default()
-        })
-        .collect();
+    let mut spread: Vec<Lane> =
+        (0..lanes).map(|_| Lane::new(version.clone(), position, shared.checkpoints.is_some())).collect();
     for (key, state) in keys {
         let lane = Rule::lane_of(&key, lanes);
         spread[lane].keys.load(key, state);
     }
-    let set_aside = decided.set_aside.into_iter().filter(|(_, letter)| letter.input.position >= position).collect();
+    let set_aside =
+        decided.set_aside.into_iter().filter(|(_, letter)| letter.input.position >= position).collect();
     let rule = Rule::new(name.to_owned(), spread, Horizon::at(0), set_aside, letters.into());
     registry.adopt(Arc::clone(&rule));
     for moment in open {

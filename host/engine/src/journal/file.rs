@@ -41,7 +41,12 @@ pub struct FileJournalOptions {
 
 impl Default for FileJournalOptions {
     fn default() -> Self {
-        FileJournalOptions { segment_bytes: 64 << 20, cache_bytes: 16 << 20, new_segment: false, verify: false }
+        FileJournalOptions {
+            segment_bytes: 64 << 20,
+            cache_bytes: 16 << 20,
+            new_segment: false,
+            verify: false,
+        }
     }
 }
 
@@ -131,7 +136,11 @@ impl FileJournal {
         Ok(FileJournal {
             folder: folder.to_owned(),
             disk,
-            appender: Mutex::new(Appender { closed: false, new_segment: options.new_segment, buffer: Vec::new() }),
+            appender: Mutex::new(Appender {
+                closed: false,
+                new_segment: options.new_segment,
+                buffer: Vec::new(),
+            }),
             state: RwLock::new(State { sealed, active, last }),
             loaded: Mutex::new(VecDeque::new()),
             cache: Cache::new(options.cache_bytes),
@@ -322,7 +331,8 @@ impl Journal for FileJournal {
             if state.last.is_none_or(|(last, _)| last < instant) {
                 return Ok(None);
             }
-            let at = state.sealed.partition_point(|sealed| sealed.last.is_none_or(|(last, _)| last < instant));
+            let at =
+                state.sealed.partition_point(|sealed| sealed.last.is_none_or(|(last, _)| last < instant));
             (state.sealed.get(at).map(|sealed| sealed.first), state.active.index.groups_at(instant))
         };
         let (candidate, after) = match sealed {
@@ -391,8 +401,12 @@ impl State {
 
 fn lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join("LOCK");
-    let file =
-        File::options().write(true).create(true).truncate(false).open(&path).map_err(failed("create", &path))?;
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed("create", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: folder.to_owned() }),
@@ -407,7 +421,8 @@ fn lock_appender(appender: &Mutex<Appender>) -> MutexGuard<'_, Appender> {
 
 fn read_group(segment: &SegmentFile, place: GroupRef) -> Result<Group, JournalError> {
     let mut bytes = vec![0; place.length as usize];
-    let read = read_full_at(&*segment.file, &mut bytes, place.offset).map_err(failed("read", &segment.path))?;
+    let read =
+        read_full_at(&*segment.file, &mut bytes, place.offset).map_err(failed("read", &segment.path))?;
     let header = GroupHeader::decode(&bytes[..read], segment.header.salt)
         .filter(|header| header.first == place.first && header.whole_length() == u64::from(place.length));
     let Some((header, entries)) = header.zip(bytes[..read].get(GROUP_HEADER_BYTES..)) else {
@@ -429,9 +444,15 @@ fn visit_marks(
     let mut bytes = Vec::new();
     for mark in marks {
         bytes.resize(mark.length as usize, 0);
-        let read = read_full_at(&*segment.file, &mut bytes, mark.offset).map_err(failed("read", &segment.path))?;
+        let read =
+            read_full_at(&*segment.file, &mut bytes, mark.offset).map_err(failed("read", &segment.path))?;
         if read < bytes.len() || crc32fast::hash(&bytes) != mark.checksum {
-            return Err(damaged(&segment.path, mark.position, mark.offset, "the checksum of an entry is wrong"));
+            return Err(damaged(
+                &segment.path,
+                mark.position,
+                mark.offset,
+                "the checksum of an entry is wrong",
+            ));
         }
         visit(decode_entry(mark.epoch, mark.first_instant, mark.position, &bytes, &segment.path)?)?;
     }

@@ -113,7 +113,10 @@ impl Journal for MemoryJournal {
         let decisions: Vec<Arc<Entry>> = {
             let state = self.state();
             let entries = state.entries.iter().map(|(entry, _)| entry);
-            entries.filter(|entry| !matches!(entry.body, Body::Event(_) | Body::Tick)).map(Arc::clone).collect()
+            entries
+                .filter(|entry| !matches!(entry.body, Body::Event(_) | Body::Tick))
+                .map(Arc::clone)
+                .collect()
         };
         decisions.into_iter().try_for_each(visit)
     }

@@ -161,7 +161,8 @@ impl Intake {
         } else if state.draining || state.stopped {
             Some(SubmitError::Stopped)
         } else if state.waiting_events > 0
-            && (state.waiting_events + count > self.limits.events || state.waiting_bytes + bytes > self.limits.bytes)
+            && (state.waiting_events + count > self.limits.events
+                || state.waiting_bytes + bytes > self.limits.bytes)
         {
             Some(SubmitError::Busy { retry_after: Duration::from_millis(100) })
         } else {
@@ -323,7 +324,11 @@ impl Appender {
         let mut state = self.intake.lock();
         loop {
             if !state.events.is_empty() || !state.own.is_empty() || state.advance.is_some() {
-                let mut work = Work { own: state.own.drain(..).collect(), advance: state.advance.take(), ..Work::default() };
+                let mut work = Work {
+                    own: state.own.drain(..).collect(),
+                    advance: state.advance.take(),
+                    ..Work::default()
+                };
                 let mut bytes = 0;
                 while bytes < GROUP_BYTES
                     && let Some(request) = state.events.pop_front()
@@ -347,7 +352,9 @@ impl Appender {
                         return Some(Work { advance: Some(wall), ..Work::default() });
                     }
                     // Already reached: the lane is on its way to it.
-                    Duration::from_millis(if self.stamp.last >= due { 1_000 } else { due - wall }.clamp(1, 60_000))
+                    Duration::from_millis(
+                        if self.stamp.last >= due { 1_000 } else { due - wall }.clamp(1, 60_000),
+                    )
                 }
             };
             state = self.intake.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;

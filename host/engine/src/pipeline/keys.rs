@@ -41,9 +41,8 @@ impl KeyState {
     pub(crate) fn change_timer(&mut self, name: &str, timer: Option<Timer>) {
         self.timers.retain(|known| &*known.name != name);
         if let Some(timer) = timer {
-            let place = self
-                .timers
-                .partition_point(|known| (known.due, &*known.name) < (timer.due, &*timer.name));
+            let place =
+                self.timers.partition_point(|known| (known.due, &*known.name) < (timer.due, &*timer.name));
             self.timers.insert(place, timer);
         }
     }

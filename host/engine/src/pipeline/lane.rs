@@ -91,13 +91,19 @@ struct Attempt {
     failed_at: Option<usize>,
 }
 
-impl Default for Lane {
-    fn default() -> Self {
-        Lane { keys: Keys::default(), version: None, emitted: Vec::new(), checkpointed: true, passed: 0, batch: BATCH_INPUTS }
-    }
-}
-
 impl Lane {
+    /// A lane without keys.
+    pub(crate) fn new(version: Option<Arc<Version>>, passed: Position, checkpointed: bool) -> Self {
+        Lane {
+            keys: Keys::default(),
+            version,
+            emitted: Vec::new(),
+            checkpointed,
+            passed,
+            batch: BATCH_INPUTS,
+        }
+    }
+
     /// Gives all steps to the rule. `Err`: what is left, in order, with the reason.
     pub(crate) fn run(
         &mut self,
@@ -153,7 +159,8 @@ impl Lane {
             }
             let done: Vec<Step> = steps.drain(..attempt.finished).collect();
             for key in attempt.again {
-                let mut row: VecDeque<Step> = done.iter().filter(|step| *step.key() == key).cloned().collect();
+                let mut row: VecDeque<Step> =
+                    done.iter().filter(|step| *step.key() == key).cloned().collect();
                 row.extend(take_key(&mut steps, &key));
                 rows.push((row, 1));
             }
@@ -427,7 +434,10 @@ impl Lane {
                 if failure.kind == FailureKind::Host {
                     return Err(Halt::pause(failure.reason));
                 }
-                Ok(Some(format!("the key's state could not be brought from format {from}: {}", failure.reason)))
+                Ok(Some(format!(
+                    "the key's state could not be brought from format {from}: {}",
+                    failure.reason
+                )))
             }
         }
     }
@@ -467,10 +477,8 @@ fn in_order(rows: Vec<(VecDeque<Step>, usize)>) -> VecDeque<Step> {
 }
 
 fn batch_of<'a>(plan: &'a Plan, keys: &'a Keys, version: &Version) -> Batch<'a> {
-    let keyed = |key: &'a Key| Keyed {
-        name: key,
-        state: keys.get(key).and_then(|state| state.state.as_deref()),
-    };
+    let keyed =
+        |key: &'a Key| Keyed { name: key, state: keys.get(key).and_then(|state| state.state.as_deref()) };
     let input = |input: &'a Planned| Input {
         key: input.key,
         time: input.time,

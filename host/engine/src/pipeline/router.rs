@@ -31,22 +31,39 @@ const READ_BYTES: usize = 1 << 20;
 pub(crate) enum Request {
     /// A rule that was never seen, or that comes from a checkpoint, starts or goes on at `from`; `plan` holds
     /// the switches that the journal names from there on.
-    Add { rule: Arc<Rule>, from: Position, plan: VecDeque<(Position, Option<Arc<Version>>)> },
+    Add {
+        rule: Arc<Rule>,
+        from: Position,
+        plan: VecDeque<(Position, Option<Arc<Version>>)>,
+    },
     /// From the first position that no lane has passed, inputs go to this version; none unloads the rule.
-    Switch { rule: String, version: Option<Arc<Version>>, reply: Box<dyn FnOnce(Result<Position, String>) + Send> },
+    Switch {
+        rule: String,
+        version: Option<Arc<Version>>,
+        reply: Box<dyn FnOnce(Result<Position, String>) + Send>,
+    },
     /// A decision to switch is durable, or could not be written.
-    Decided { rule: String, at: Position, version: Option<Arc<Version>>, result: Result<(), SubmitError>, reply: Box<dyn FnOnce(Result<Position, String>) + Send> },
+    Decided {
+        rule: String,
+        at: Position,
+        version: Option<Arc<Version>>,
+        result: Result<(), SubmitError>,
+        reply: Box<dyn FnOnce(Result<Position, String>) + Send>,
+    },
     /// Write checkpoints of all rules that changed, now; told when all markers are on their way.
-    Checkpoint { reply: Box<dyn FnOnce() + Send> },
+    Checkpoint {
+        reply: Box<dyn FnOnce() + Send>,
+    },
     /// Where each rule stands, and whether everything up to the journal's end was handed out.
-    Report { reply: Box<dyn FnOnce(Report) + Send> },
+    Report {
+        reply: Box<dyn FnOnce(Report) + Send>,
+    },
     Stop,
 }
 
 /// What the router knows of where rules stand.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
-    pub(crate) head: Position,
     /// Each rule's next position.
     pub(crate) rules: HashMap<String, Position>,
     /// All rules keep up, and nothing waits in their lanes.
@@ -91,7 +108,12 @@ pub(crate) struct Router {
 
 impl Router {
     /// A router that starts at the journal's end.
-    pub(crate) fn new(shared: Arc<Shared>, head: Position, before: Instant, checkpoint_every: Duration) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        head: Position,
+        before: Instant,
+        checkpoint_every: Duration,
+    ) -> Self {
         Router {
             shared,
             head,
@@ -140,7 +162,9 @@ impl Router {
         match request {
             Request::Add { rule, from, plan } => self.add(rule, from, plan),
             Request::Switch { rule, version, reply } => self.hold_for_switch(&rule, version, reply),
-            Request::Decided { rule, at, version, result, reply } => self.decided(&rule, at, version, result, reply),
+            Request::Decided { rule, at, version, result, reply } => {
+                self.decided(&rule, at, version, result, reply)
+            }
             Request::Checkpoint { reply } => {
                 self.checkpoint();
                 reply();
@@ -212,7 +236,9 @@ impl Router {
                         let course = &mut self.courses[slot];
                         if course.current {
                             course.touch(slot, &mut touched);
-                            matched.iter().for_each(|(_, subscription)| course.put_event(entry, *subscription));
+                            matched
+                                .iter()
+                                .for_each(|(_, subscription)| course.put_event(entry, *subscription));
                             course.lag_if_full(entry);
                         }
                     }
@@ -482,7 +508,8 @@ impl Router {
             let course = &mut self.courses[slot];
             let (position, before) = if course.current { head } else { (course.next, course.before) };
             let busy = course.marker.as_ref().is_some_and(|marker| Arc::strong_count(marker) > 1);
-            let changed = course.rule.dirty.load(Ordering::Acquire) || position > course.checkpointed_at + 10_000;
+            let changed =
+                course.rule.dirty.load(Ordering::Acquire) || position > course.checkpointed_at + 10_000;
             if busy || course.held || !changed || course.rule.checkpoint_broken.load(Ordering::Acquire) {
                 continue;
             }
@@ -514,7 +541,6 @@ impl Router {
         };
         let position = |course: &Course| if course.current { self.head } else { course.next };
         Report {
-            head: self.head,
             rules: self.courses.iter().map(|course| (course.rule.name.clone(), position(course))).collect(),
             idle: self.courses.iter().all(settled)
                 && self.shared.run.is_quiet()
@@ -554,7 +580,10 @@ impl Course {
             _ => return,
         };
         let lane = Rule::lane_of(key, self.buffers.len());
-        self.put(lane, Item::Entry { key: key.as_str().into(), entry: Arc::clone(entry), subscription: None });
+        self.put(
+            lane,
+            Item::Entry { key: key.as_str().into(), entry: Arc::clone(entry), subscription: None },
+        );
     }
 
     fn put(&mut self, lane: usize, item: Item) {

@@ -91,12 +91,23 @@ impl Horizon {
 
 /// What the router puts into a lane.
 pub(crate) enum Item {
-    Entry { key: Key, entry: Arc<Entry>, subscription: Option<u32> },
+    Entry {
+        key: Key,
+        entry: Arc<Entry>,
+        subscription: Option<u32>,
+    },
     /// From here on inputs go to this version. All timers due by `before` are the old version's.
     /// None: the rule is unloaded.
-    Switch { at: Position, version: Option<Arc<Version>>, before: Instant },
+    Switch {
+        at: Position,
+        version: Option<Arc<Version>>,
+        before: Instant,
+    },
     /// Hand over what changed. All timers due by `before` come first.
-    Marker { marker: Arc<Marker>, before: Instant },
+    Marker {
+        marker: Arc<Marker>,
+        before: Instant,
+    },
 }
 
 /// A lane with its queue and its place in the run queue.

@@ -103,7 +103,15 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
             given += 1;
             let place = place_of(key, given, &mut places, &mut plan.keys);
             let what = What::Timer(timer.clone());
-            plan.inputs.push(Planned { key: place, step: index, position, time: timer.due, now, id: timer.id, what });
+            plan.inputs.push(Planned {
+                key: place,
+                step: index,
+                position,
+                time: timer.due,
+                now,
+                id: timer.id,
+                what,
+            });
         }
         if let Step::Entry { entry, subscription, .. } = step {
             if plan.inputs.len() >= limit {

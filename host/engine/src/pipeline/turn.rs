@@ -68,7 +68,8 @@ fn take(slot: &LaneSlot) -> Taken {
     let mut queue = slot.queue();
     // Until the turn ends nobody knows what of this the rule will have been given.
     slot.passed.store(Position::MAX, Ordering::Release);
-    let entries = queue.iter().take(BATCH_INPUTS).take_while(|item| matches!(item, Item::Entry { .. })).count();
+    let entries =
+        queue.iter().take(BATCH_INPUTS).take_while(|item| matches!(item, Item::Entry { .. })).count();
     if entries > 0 {
         return Taken::Entries(queue.drain(..entries).collect());
     }
@@ -197,7 +198,12 @@ fn rest(rule: &Rule, halt: &Halt) {
     let pause = if halt.quarantine {
         care.rests += 1;
         let doubled = care.release.probation().saturating_mul(1 << (care.rests - 1).min(6));
-        tracing::warn!(rule = rule.name, reason = halt.reason, seconds = doubled.as_secs(), "the rule is quarantined");
+        tracing::warn!(
+            rule = rule.name,
+            reason = halt.reason,
+            seconds = doubled.as_secs(),
+            "the rule is quarantined"
+        );
         doubled
     } else {
         Duration::from_millis(250)

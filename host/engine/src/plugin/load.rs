@@ -48,7 +48,8 @@ pub(crate) fn load(
     let hash = component.hash();
     let has_migration = component.has_migration();
     let log: Arc<dyn GuestLog> = Arc::new(RuleLog { rule: rule.clone() });
-    let program = SandboxProgram { component, configuration: configuration.clone(), limits: limits.clone(), log };
+    let program =
+        SandboxProgram { component, configuration: configuration.clone(), limits: limits.clone(), log };
     let version = Version::new(
         hash,
         configuration,
@@ -63,9 +64,13 @@ pub(crate) fn load(
 
 /// What the contract says of a description, and what this host can do so far.
 pub(crate) fn check_description(description: &Description) -> Result<(), String> {
-    check_name(&description.name).map_err(|error| format!("the name `{}`: {error}", description.name.escape_debug()))?;
+    check_name(&description.name)
+        .map_err(|error| format!("the name `{}`: {error}", description.name.escape_debug()))?;
     semver::Version::parse(&description.version).map_err(|error| {
-        format!("the version `{}` is not a semantic version such as 1.0.0: {error}", description.version.escape_debug())
+        format!(
+            "the version `{}` is not a semantic version such as 1.0.0: {error}",
+            description.version.escape_debug()
+        )
     })?;
     for (what, count) in [
         ("subscriptions", description.subscriptions.len()),
@@ -87,7 +92,8 @@ pub(crate) fn check_description(description: &Description) -> Result<(), String>
         }
     }
     description.subscriptions.iter().enumerate().try_for_each(|(position, subscription)| {
-        check_subscription(subscription).map_err(|reason| format!("subscription {position} (from 0): {reason}"))
+        check_subscription(subscription)
+            .map_err(|reason| format!("subscription {position} (from 0): {reason}"))
     })
 }
 
@@ -107,11 +113,16 @@ fn check_subscription(subscription: &Subscription) -> Result<(), String> {
         ));
     }
     let is_attribute = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) && name != "data"
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            && name != "data"
     };
     match &subscription.keyed_by {
         KeyedBy::Attribute(name) if !is_attribute(name) => {
-            return Err(format!("it is keyed by `{}`, which is no CloudEvents attribute name", name.escape_debug()));
+            return Err(format!(
+                "it is keyed by `{}`, which is no CloudEvents attribute name",
+                name.escape_debug()
+            ));
         }
         KeyedBy::Data(pointer) if !pointer.is_empty() && !pointer.starts_with('/') => {
             return Err(format!(
@@ -122,7 +133,9 @@ fn check_subscription(subscription: &Subscription) -> Result<(), String> {
         _ => {}
     }
     match subscription.attributes.iter().find(|name| !is_attribute(name)) {
-        Some(name) => Err(format!("it asks for `{}`, which is no CloudEvents attribute name", name.escape_debug())),
+        Some(name) => {
+            Err(format!("it asks for `{}`, which is no CloudEvents attribute name", name.escape_debug()))
+        }
         None => Ok(()),
     }
 }

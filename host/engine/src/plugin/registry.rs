@@ -150,16 +150,25 @@ impl Registry {
     }
 
     /// Loads the version that a decision names, from the components that are kept.
-    pub(crate) fn recover(&self, rule: &str, component: &[u8; 32], configuration: &str) -> Result<Arc<Version>, String> {
+    pub(crate) fn recover(
+        &self,
+        rule: &str,
+        component: &[u8; 32],
+        configuration: &str,
+    ) -> Result<Arc<Version>, String> {
         let hash = blake3::Hash::from_bytes(*component);
-        let path = self.components.as_ref().map(|folder| folder.join(format!("{hash}.wasm"))).unwrap_or_default();
+        let path =
+            self.components.as_ref().map(|folder| folder.join(format!("{hash}.wasm"))).unwrap_or_default();
         let bytes = std::fs::read(&path).map_err(|error| {
             format!("the component {hash} of rule `{rule}`, which the journal names, cannot be read from {}: {error}", path.display())
         })?;
-        let configuration = super::Configuration::from_json(configuration).map_err(|error| error.to_string())?;
+        let configuration =
+            super::Configuration::from_json(configuration).map_err(|error| error.to_string())?;
         let manifest = Manifest { name: Some(rule.to_owned()), configuration, ..Manifest::default() };
-        let (_, version) = load(&self.sandbox, &bytes, &manifest, &self.limits, &self.budget)
-            .map_err(|error| format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error)))?;
+        let (_, version) =
+            load(&self.sandbox, &bytes, &manifest, &self.limits, &self.budget).map_err(|error| {
+                format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error))
+            })?;
         Ok(Arc::new(version))
     }
 
@@ -184,7 +193,9 @@ impl Registry {
                 tracing::warn!(folder = %path.display(), error = words(&error), "the plugin folder cannot be read: its rules go on");
                 self.lock().scanned = true;
             }
-            FolderChange::FolderBack { path } => tracing::info!(folder = %path.display(), "the plugin folder is back"),
+            FolderChange::FolderBack { path } => {
+                tracing::info!(folder = %path.display(), "the plugin folder is back")
+            }
             FolderChange::Note { path, words } => tracing::info!(path = %path.display(), "{words}"),
             FolderChange::ScanDone => self.lock().scanned = true,
         }
@@ -243,7 +254,8 @@ impl Registry {
                 continue;
             }
             let Some(file) = state.jobs.pop_front() else {
-                let wait = if state.plugins.values().any(|plugin| plugin.leaving.is_some()) { 100 } else { 60_000 };
+                let wait =
+                    if state.plugins.values().any(|plugin| plugin.leaving.is_some()) { 100 } else { 60_000 };
                 let wait = Duration::from_millis(wait);
                 state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
@@ -268,7 +280,8 @@ impl Registry {
 
     fn try_candidate(&self, file: &str, candidate: Candidate) {
         let begun = Monotonic::now();
-        let loaded = load(&self.sandbox, &candidate.component, &candidate.manifest, &self.limits, &self.budget);
+        let loaded =
+            load(&self.sandbox, &candidate.component, &candidate.manifest, &self.limits, &self.budget);
         let (rule, version) = match loaded {
             Ok((rule, version)) => (rule, Arc::new(version)),
             Err(error) => return self.refuse(file, words(&error)),
@@ -322,7 +335,9 @@ impl Registry {
     fn claim(&self, file: &str, rule: &str, version: &Arc<Version>, candidate: &Candidate) -> Claim {
         let mut state = self.lock();
         let holder = state.plugins.iter().find(|(other, plugin)| {
-            other.as_str() != file && plugin.rule.as_deref() == Some(rule) && plugin.state != PluginState::Removed
+            other.as_str() != file
+                && plugin.rule.as_deref() == Some(rule)
+                && plugin.state != PluginState::Removed
         });
         if let Some((other, _)) = holder.filter(|(_, plugin)| plugin.leaving.is_none()) {
             let reason = format!(
@@ -339,7 +354,8 @@ impl Registry {
         if let Some(other) = holder.map(|(other, _)| other.clone()) {
             before = state.plugins.remove(&other).and_then(|plugin| plugin.active);
         }
-        let renamed = state.plugins.get(file).and_then(|plugin| plugin.rule.clone()).filter(|known| known != rule);
+        let renamed =
+            state.plugins.get(file).and_then(|plugin| plugin.rule.clone()).filter(|known| known != rule);
         if let Some(known) = renamed {
             return Claim::Refused(format!(
                 "it is the rule `{rule}`, but this file has run the rule `{known}`: put it into a file of its own, or \
@@ -352,12 +368,18 @@ impl Registry {
             if to < from || (to > from && !version.has_migration) {
                 return Claim::Refused(format!(
                     "its state has format {to}, the running version's has {from}: {}",
-                    if to < from { "state cannot be brought back" } else { "export `carpe:rule/migration` to bring it along" }
+                    if to < from {
+                        "state cannot be brought back"
+                    } else {
+                        "export `carpe:rule/migration` to bring it along"
+                    }
                 ));
             }
         }
-        let as_before =
-            running.as_ref().or(before.as_ref()).is_some_and(|old| old.same_as(&version.component, &version.configuration));
+        let as_before = running
+            .as_ref()
+            .or(before.as_ref())
+            .is_some_and(|old| old.same_as(&version.component, &version.configuration));
         let rest = state.rules.contains_key(rule);
         if let Some(plugin) = state.plugins.get_mut(file) {
             plugin.rule = Some(rule.to_owned());
@@ -401,11 +423,14 @@ impl Registry {
         {
             let mut state = self.lock();
             if !state.rules.contains_key(rule) {
-                let lanes = (0..self.lanes).map(|_| Lane {
-                    checkpointed: self.shared.checkpoints.is_some(),
-                    ..Lane::default()
-                });
-                let new = Rule::new(rule.to_owned(), lanes.collect(), Horizon::at(0), Default::default(), Default::default());
+                let lanes = (0..self.lanes).map(|_| Lane::new(None, 0, self.shared.checkpoints.is_some()));
+                let new = Rule::new(
+                    rule.to_owned(),
+                    lanes.collect(),
+                    Horizon::at(0),
+                    Default::default(),
+                    Default::default(),
+                );
                 state.rules.insert(rule.to_owned(), Arc::clone(&new));
                 let from = self.shared.journal.end();
                 self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new() });
@@ -423,12 +448,17 @@ impl Registry {
     fn unload(&self, file: &str, rule: &str) {
         match self.switch(rule, None) {
             Ok(at) => tracing::info!(plugin = file, rule, at, "a plugin was removed: its rule's state stays"),
-            Err(reason) => tracing::error!(plugin = file, rule, reason, "a plugin was removed, but its rule goes on"),
+            Err(reason) => {
+                tracing::error!(plugin = file, rule, reason, "a plugin was removed, but its rule goes on")
+            }
         }
         // Whoever was refused since this file had the rule may try again.
         let crowded_out: Vec<(String, Candidate)> = {
             let mut state = self.lock();
-            let waiting = state.plugins.iter_mut().filter_map(|(other, plugin)| Some((other.clone(), plugin.crowded_out.take()?)));
+            let waiting = state
+                .plugins
+                .iter_mut()
+                .filter_map(|(other, plugin)| Some((other.clone(), plugin.crowded_out.take()?)));
             waiting.collect()
         };
         for (other, candidate) in crowded_out {
@@ -437,7 +467,10 @@ impl Registry {
     }
 
     /// All plugins, as they are now.
-    pub(crate) fn status(&self, positions: &std::collections::HashMap<String, Position>) -> Vec<PluginStatus> {
+    pub(crate) fn status(
+        &self,
+        positions: &std::collections::HashMap<String, Position>,
+    ) -> Vec<PluginStatus> {
         let end = self.shared.journal.end();
         let state = self.lock();
         let status = state.plugins.iter().map(|(file, plugin)| {
@@ -485,13 +518,18 @@ enum Claim {
 impl State {
     /// A file that has been gone for longer than a move takes, with the rule that it ran.
     fn gone_for_good(&mut self) -> Option<(String, String)> {
-        let gone = |plugin: &Plugin| plugin.leaving.is_some_and(|since| since.elapsed() >= MOVE_GRACE) && !plugin.busy;
+        let gone = |plugin: &Plugin| {
+            plugin.leaving.is_some_and(|since| since.elapsed() >= MOVE_GRACE) && !plugin.busy
+        };
         let file = self.plugins.iter().find(|(_, plugin)| gone(plugin)).map(|(file, _)| file.clone())?;
         let plugin = self.plugins.get_mut(&file)?;
         plugin.leaving = None;
         match (plugin.active.take(), plugin.rule.clone()) {
             (Some(_), Some(rule)) => {
-                plugin.enter(PluginState::Removed, Some("its file was removed; its rule's state stays".to_owned()));
+                plugin.enter(
+                    PluginState::Removed,
+                    Some("its file was removed; its rule's state stays".to_owned()),
+                );
                 Some((file, rule))
             }
             _ => {

@@ -38,11 +38,17 @@ fn data_is_what_its_type_says() {
         (r#""data": "x""#, Data::Json("\"x\"".to_owned())),
         (r#""data": null"#, Data::Absent),
         (r#""data": false"#, Data::Json("false".to_owned())),
-        (r#""data": "<a/>", "datacontenttype": "application/xml""#, Data::Binary(Bytes::from_static(b"<a/>"))),
+        (
+            r#""data": "<a/>", "datacontenttype": "application/xml""#,
+            Data::Binary(Bytes::from_static(b"<a/>")),
+        ),
         (r#""data": "", "datacontenttype": "text/plain""#, Data::Binary(Bytes::new())),
         (r#""data_base64": "AP8=""#, Data::Binary(Bytes::from_static(&[0, 255]))),
         (r#""data_base64": "MQ==", "datacontenttype": "text/json""#, Data::Json("1".to_owned())),
-        (r#""data_base64": "/w==", "datacontenttype": "text/json""#, Data::Binary(Bytes::from_static(&[255]))),
+        (
+            r#""data_base64": "/w==", "datacontenttype": "text/json""#,
+            Data::Binary(Bytes::from_static(&[255])),
+        ),
     ];
     for (members, data) in cases {
         assert_eq!(with(members).unwrap().data, data, "{members}");
@@ -66,7 +72,10 @@ fn what_is_wrong_is_said_with_its_place() {
             "attribute `a\\nb` has `\\n` in its name: only lower-case letters a-z and digits may be",
         ),
         (r#""": "1""#, "attribute `` has no name: it needs lower-case letters a-z and digits"),
-        (r#""a": "x\u0007""#, "attribute `a` has the character U+0007 at byte 1, which no attribute may have"),
+        (
+            r#""a": "x\u0007""#,
+            "attribute `a` has the character U+0007 at byte 1, which no attribute may have",
+        ),
         (r#""a": "\uffff""#, "attribute `a` has the character U+FFFF at byte 0, which no attribute may have"),
         (r#""a": "\ud800""#, "attribute `a` has half of a surrogate pair in it, which is no character"),
         (
@@ -95,7 +104,8 @@ fn what_is_wrong_is_said_with_its_place() {
     for (members, expected) in cases {
         assert_eq!(with(members).unwrap_err().to_string(), expected, "{members}");
     }
-    for time in ["2026-03-01", "2026-03-01T12:00Z", "2026-03-01T12:00:00", "2026-03-01T12:00:00Z[UTC]", "1e9", "T"]
+    for time in
+        ["2026-03-01", "2026-03-01T12:00Z", "2026-03-01T12:00:00", "2026-03-01T12:00:00Z[UTC]", "1e9", "T"]
     {
         assert!(with(&format!(r#""time": "{time}""#)).is_err(), "{time}");
     }
@@ -107,7 +117,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ("{\"id\":\"1\",\"id\":\"1\"}", "attribute `id` is there twice, at line 1"),
         ("{}", "attribute `specversion` is missing: it has to be `1.0`"),
         (r#"{"specversion":"0.3"}"#, "attribute `specversion` has to be `1.0`"),
-        (r#"{"specversion":"1.0","id":"1","source":"s"}"#, "attribute `type` is missing: every event needs it"),
+        (
+            r#"{"specversion":"1.0","id":"1","source":"s"}"#,
+            "attribute `type` is missing: every event needs it",
+        ),
         (r#"{"specversion":"1.0","id":"","source":"s"}"#, "attribute `id` is empty: every event needs it"),
     ];
     for (text, expected) in whole {
@@ -131,7 +144,8 @@ fn the_size_limit_is_exact() {
 #[test]
 fn a_batch_names_its_first_bad_event() {
     let good = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#;
-    let batch = |events: &[&str]| Event::batch_from_json(format!("[{}]", events.join(",\n")).as_bytes(), 100, 3);
+    let batch =
+        |events: &[&str]| Event::batch_from_json(format!("[{}]", events.join(",\n")).as_bytes(), 100, 3);
     assert_eq!(batch(&[]).unwrap(), []);
     assert_eq!(batch(&[good, good, good]).unwrap().len(), 3);
     let failed = |events: &[&str]| {
@@ -146,7 +160,10 @@ fn a_batch_names_its_first_bad_event() {
     assert_eq!(failed(&[good, "7"]).0, 1);
     let (index, error) = failed(&[good, "{"]);
     assert!(index == 1 && error.contains("line 2"), "{index} {error}");
-    assert!(matches!(batch(&[good, &good.replace('t', &"t".repeat(100))]), Err((1, AdmitError::TooLarge { .. }))));
+    assert!(matches!(
+        batch(&[good, &good.replace('t', &"t".repeat(100))]),
+        Err((1, AdmitError::TooLarge { .. }))
+    ));
     assert!(Event::batch_from_json(good.as_bytes(), 100, 3).is_err());
 }
 
@@ -177,9 +194,11 @@ fn validate_checks_what_a_program_made() {
     good.validate(LIMIT).unwrap();
     let mut cases =
         vec![Event::new("", "/s", "t"), good.clone().with_subject(""), good.clone().with_time(1 << 52)];
-    for extensions in [vec![("b", ""), ("a", "")], vec![("a", ""), ("a", "")], vec![("id", "2")], vec![("A", "2")]]
+    for extensions in
+        [vec![("b", ""), ("a", "")], vec![("a", ""), ("a", "")], vec![("id", "2")], vec![("A", "2")]]
     {
-        let extensions = extensions.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let extensions =
+            extensions.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         cases.push(Event { extensions, ..good.clone() });
     }
     let json = good.clone().with_json("{}");
@@ -209,7 +228,8 @@ fn data() -> impl Strategy<Value = (Option<String>, Data)> {
     prop_oneof![
         prop::option::of(words()).prop_map(|word| (word.map(|word| format!("a/{word}")), Data::Absent)),
         json().prop_map(|text| (None, Data::Json(text))),
-        (json_type.clone(), json()).prop_map(|(media_type, text)| (Some(media_type.to_owned()), Data::Json(text))),
+        (json_type.clone(), json())
+            .prop_map(|(media_type, text)| (Some(media_type.to_owned()), Data::Json(text))),
         // Not JSON, though it says so.
         (
             json_type,

@@ -180,7 +180,10 @@ pub(crate) fn encode_group(
         postcard::to_io(&EntryOut(since, &entry.body), &mut *buffer)
             .map_err(|error| refused(entry.position, &format!("it cannot be written: {error}")))?;
         if buffer.len() > GROUP_LIMIT_BYTES {
-            return Err(refused(entry.position, &format!("its group is larger than {GROUP_LIMIT_BYTES} bytes")));
+            return Err(refused(
+                entry.position,
+                &format!("its group is larger than {GROUP_LIMIT_BYTES} bytes"),
+            ));
         }
         // Both fit: the limit is far below 4 GiB.
         let length = (buffer.len() - start - 4) as u32;
@@ -221,7 +224,10 @@ pub(crate) fn decode_group(
         let span =
             entries.get(at..at + 4).map(|length| Span { start: (at + 4) as u32, length: u32_at(length, 0) });
         let Some((span, bytes)) = span.and_then(|span| Some((span, span.of(entries)?))) else {
-            return Err(newer(format!("the group at position {} ends before entry {position}", header.first)));
+            return Err(newer(format!(
+                "the group at position {} ends before entry {position}",
+                header.first
+            )));
         };
         decoded.push((decode_entry(header.epoch, header.first_instant, position, bytes, path)?, span));
         at += 4 + bytes.len();

@@ -131,7 +131,8 @@ impl SegmentIndex {
         let temporary = path.with_extension("index.tmp");
         let mut bytes = vec![0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        postcard::to_io(self, &mut bytes).map_err(|error| failed("write", path)(std::io::Error::other(error)))?;
+        postcard::to_io(self, &mut bytes)
+            .map_err(|error| failed("write", path)(std::io::Error::other(error)))?;
         let checksum = crc32fast::hash(&bytes[HEADER_BYTES..]);
         bytes[8..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
 

@@ -119,7 +119,8 @@ fn follows(folder: &Path, sealed: &[Sealed], first: Position) -> Result<(), Jour
     match sealed.last() {
         Some(before) if before.end != first => {
             let path = segment_path(folder, before.first);
-            let reason = format!("it ends before position {}, but the next file begins with {first}", before.end);
+            let reason =
+                format!("it ends before position {}, but the next file begins with {first}", before.end);
             Err(damaged(&path, before.end.min(first), before.bytes, &reason))
         }
         _ => Ok(()),

@@ -65,8 +65,12 @@ pub(crate) fn scan(segment: &SegmentFile, before: Option<(Instant, Epoch)>) -> R
             return Ok(Scan { flaw: Some(flaw(&mut window, at, salt, reason)?), index });
         }
         let decoded = decode_group(&header, entries, &segment.path)?;
-        let marks =
-            SegmentIndex::marks_of(&header, at, entries, decoded.iter().map(|(entry, span)| (&**entry, *span)));
+        let marks = SegmentIndex::marks_of(
+            &header,
+            at,
+            entries,
+            decoded.iter().map(|(entry, span)| (&**entry, *span)),
+        );
         index.push(&header, marks);
         timeline = header.last_instant;
     }
@@ -91,7 +95,10 @@ fn flaw(window: &mut Window<'_>, at: u64, salt: u64, reason: String) -> Result<F
     // Each group is made durable before the next is begun: if there is another one, this was not torn.
     Ok(match next_group(window, at + 1, salt)? {
         Some((offset, header)) => Flaw {
-            reason: format!("{reason}, and an intact one of position {} follows at byte {offset}", header.first),
+            reason: format!(
+                "{reason}, and an intact one of position {} follows at byte {offset}",
+                header.first
+            ),
             lasting: true,
         },
         None => Flaw { reason, lasting: false },

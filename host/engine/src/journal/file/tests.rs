@@ -270,8 +270,9 @@ fn only_one_has_it_open() {
 fn wrongly_stamped_entries_are_refused_and_it_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(&folder, &ONE).unwrap();
-    let entry =
-        |position, epoch, instant| Arc::new(Entry { position, epoch, instant, body: super::super::Body::Tick });
+    let entry = |position, epoch, instant| {
+        Arc::new(Entry { position, epoch, instant, body: super::super::Body::Tick })
+    };
     journal.append(&[entry(0, 1, 50)]).unwrap();
     let wrong = [
         vec![entry(2, 1, 50)],
@@ -421,8 +422,10 @@ fn a_failure_at_any_step_loses_nothing_that_was_acknowledged() {
             }
         }
         failed_at_all += i32::from(failed);
-        let journal = open(&folder, &FileJournalOptions { new_segment: true, verify: true, ..SMALL }).unwrap();
-        let kept = (acknowledged..=model.len()).find(|&kept| model[..kept].concat().len() as u64 == journal.end());
+        let journal =
+            open(&folder, &FileJournalOptions { new_segment: true, verify: true, ..SMALL }).unwrap();
+        let kept =
+            (acknowledged..=model.len()).find(|&kept| model[..kept].concat().len() as u64 == journal.end());
         let kept = kept.unwrap_or_else(|| panic!("{} after {acknowledged} groups", journal.end()));
         assert!(kept <= acknowledged + 1);
         for group in &model[kept..] {
