@@ -191,7 +191,7 @@ pub struct StdoutConfig {
 }
 
 /// The sinks of a configuration, started.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Sinks {
     /// Each by its name, for [`carpe::HostBuilder::sink`].
     pub by_name: BTreeMap<String, Arc<dyn Sink>>,

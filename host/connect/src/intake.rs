@@ -2,11 +2,9 @@
 
 use std::future::Future;
 
-use carpe::Event;
+use carpe::{Accepted, Event, Host, Receipt, SubmitError};
 
-pub use crate::pending::{Accepted, SubmitError};
-
-/// Takes events. [`carpe::Host`] is one; a service that embeds Carpe can put its own checks before it.
+/// Takes events. A [`Host`] is one; a service that embeds Carpe can put its own checks before it.
 pub trait Intake: Clone + Send + Sync + 'static {
     /// Resolves when the events are durable.
     type Receipt: Future<Output = Result<Accepted, SubmitError>> + Send + 'static;
@@ -32,4 +30,24 @@ pub struct Bounds {
     pub event_bytes: usize,
     /// Events of one submission.
     pub batch_events: usize,
+}
+
+impl Intake for Host {
+    type Receipt = Receipt;
+
+    fn submit_all(&self, events: Vec<Event>) -> Result<Receipt, SubmitError> {
+        Host::submit_all(self, events)
+    }
+
+    fn submit_from(&self, source: &str, cursor: String, events: Vec<Event>) -> Result<Receipt, SubmitError> {
+        Host::submit_from(self, source, cursor, events)
+    }
+
+    fn cursor(&self, source: &str) -> Option<String> {
+        Host::cursor(self, source)
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { event_bytes: self.max_event_bytes(), batch_events: self.max_batch_events() }
+    }
 }

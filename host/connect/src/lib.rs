@@ -8,12 +8,11 @@ pub mod config;
 mod intake;
 mod media_type;
 pub mod operators;
-mod pending;
 mod secret;
 mod server;
 pub mod sinks;
 pub mod sources;
 
-pub use intake::{Accepted, Bounds, Intake, SubmitError};
+pub use intake::{Bounds, Intake};
 pub use secret::{Secret, SecretError};
 pub use server::{ListenError, Server, ServerLimits};

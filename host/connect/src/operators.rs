@@ -4,14 +4,13 @@
 //! |-----------------|------------------------------------------------------------------------------|
 //! | `/healthz`      | `200` while the process serves; for the probe that restarts it. No token.     |
 //! | `/readyz`       | `200` when events are taken, else `503`; for the probe that routes. No token. |
-//! | `/status`       | [`StatusView`] in JSON.                                                       |
+//! | `/status`       | The host's status in JSON.                                                       |
 //! | `/metrics`      | The same for Prometheus, in the OpenMetrics text format.                      |
-//! | `/dead-letters` | Inputs that were set aside, in JSON; `?limit=` says how many.                 |
+//! | `/dead-letters` | Inputs that were set aside, in JSON; `?limit=` says how many of each rule.    |
 
 mod metrics;
-mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,29 +19,20 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use carpe::{Host, Status};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use self::view::{
-    HandleView, IntakeView, JournalView, PluginState, PluginView, SinkView, StatusView, TimelineView,
-};
 use crate::Secret;
+use crate::config::Sinks;
 use crate::server::auth::authorise;
 use crate::server::problem::Problem;
 use crate::server::{self, ListenError, Server, ServerLimits};
 
-/// So many dead letters are listed unless the request says otherwise, and at most.
+/// So many dead letters of each rule are listed, unless the request says otherwise, and at most.
 const DEAD_LETTERS: usize = 100;
 const MOST_DEAD_LETTERS: usize = 10_000;
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// What the operators' listener shows.
-pub trait Operated: Send + Sync + 'static {
-    /// What the host is doing now. Called for each request: it must be quick.
-    fn status(&self) -> StatusView;
-
-    /// The newest inputs that were set aside, at most `most`.
-    fn dead_letters(&self, most: usize) -> Vec<Value>;
-}
 
 /// The operators' listener.
 #[derive(Clone, Debug)]
@@ -67,16 +57,16 @@ impl Operators {
     ///
     /// # Errors
     /// If the address is not loopback and there is no token, and if it can't be bound.
-    pub async fn start(self, operated: impl Operated) -> Result<Server, ListenError> {
+    pub async fn start(self, host: Host, sinks: Sinks) -> Result<Server, ListenError> {
         let protected = self.token.is_some();
         let bound = server::bind("listen.operators", &self.address, "listen.token", protected).await?;
         let limits = self.limits;
-        Ok(bound.serve(self.router(operated), limits))
+        Ok(bound.serve(self.router(host, sinks), limits))
     }
 
     /// The routes alone, for a service that has a listener of its own.
-    pub fn router(self, operated: impl Operated) -> Router {
-        let shown = Arc::new(Shown { operated: Box::new(operated), token: self.token });
+    pub fn router(self, host: Host, sinks: Sinks) -> Router {
+        let shown = Arc::new(Shown { host, sinks, token: self.token });
         Router::new()
             .route("/status", get(status))
             .route("/metrics", get(metrics))
@@ -91,8 +81,38 @@ impl Operators {
 }
 
 struct Shown {
-    operated: Box<dyn Operated>,
+    host: Host,
+    sinks: Sinks,
     token: Option<Secret>,
+}
+
+/// What the host is doing, and what only the sinks know.
+#[derive(Debug, Serialize)]
+struct Snapshot {
+    #[serde(flatten)]
+    host: Status,
+    /// Sinks that nothing is sent to any more, with why.
+    stopped_sinks: BTreeMap<String, &'static str>,
+}
+
+impl Shown {
+    async fn snapshot(self: Arc<Self>) -> Result<Snapshot, Problem> {
+        self.ask(|shown| {
+            let host = shown.host.status();
+            let stopped = host.sinks.iter().filter_map(|sink| Some((sink.name.clone(), shown.sinks.stopped(&sink.name)?)));
+            Snapshot { stopped_sinks: stopped.collect(), host }
+        })
+        .await
+    }
+
+    /// Asks the host, which may take a moment.
+    async fn ask<T: Send + 'static>(
+        self: Arc<Self>,
+        question: impl FnOnce(&Shown) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let answer = tokio::task::spawn_blocking(move || question(&self)).await;
+        answer.map_err(|_| Problem::unavailable("the host can't be asked: it is ending"))
+    }
 }
 
 async fn only_with_token(State(shown): State<Arc<Shown>>, request: Request, next: Next) -> Response {
@@ -106,27 +126,29 @@ async fn healthz() -> axum::Json<Value> {
     axum::Json(json!({ "alive": true }))
 }
 
-async fn readyz(State(shown): State<Arc<Shown>>, headers: HeaderMap) -> Response {
-    let status = shown.operated.status();
-    let code = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+async fn readyz(State(shown): State<Arc<Shown>>, headers: HeaderMap) -> Result<Response, Problem> {
     // A probe needs no reasons, and not everybody needs to know them.
-    let answer = match authorise(&headers, shown.token.as_ref()) {
-        Ok(()) => json!({ "ready": status.ready, "not_ready_because": status.not_ready_because }),
-        Err(_) => json!({ "ready": status.ready }),
+    let trusted = authorise(&headers, shown.token.as_ref()).is_ok();
+    let Status { ready, not_ready_because, .. } = shown.snapshot().await?.host;
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let answer = if trusted {
+        json!({ "ready": ready, "not_ready_because": not_ready_because })
+    } else {
+        json!({ "ready": ready })
     };
-    (code, axum::Json(answer)).into_response()
+    Ok((code, axum::Json(answer)).into_response())
 }
 
-async fn status(State(shown): State<Arc<Shown>>) -> axum::Json<StatusView> {
-    axum::Json(shown.operated.status())
+async fn status(State(shown): State<Arc<Shown>>) -> Result<axum::Json<Snapshot>, Problem> {
+    shown.snapshot().await.map(axum::Json)
 }
 
-async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
-    match metrics::encode(shown.operated.status()) {
-        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+async fn metrics(State(shown): State<Arc<Shown>>) -> Result<Response, Problem> {
+    match metrics::encode(shown.snapshot().await?) {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()),
         Err(error) => {
             tracing::error!(%error, "cannot write the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            Err(Problem::unavailable("the metrics can't be written"))
         }
     }
 }
@@ -140,7 +162,8 @@ async fn dead_letters(
         Some(Ok(most)) => most.min(MOST_DEAD_LETTERS),
         Some(Err(_)) => return Err(Problem::bad_request("`limit` is not a number")),
     };
-    Ok(axum::Json(json!({ "dead_letters": shown.operated.dead_letters(most) })))
+    let letters = shown.ask(move |shown| shown.host.dead_letters(most)).await?;
+    Ok(axum::Json(json!({ "dead_letters": letters })))
 }
 
 async fn wrong_method(method: Method) -> Problem {

@@ -104,7 +104,7 @@ impl Webhook {
 impl Sink for Webhook {
     fn deliver(&self, delivery: Delivery, reply: Reply) {
         if self.is_gone() {
-            return reply.send(Answer::Rejected("the receiver has answered 410 Gone before".into(), Data::Absent));
+            return reply.send(Answer::Rejected("the receiver has answered 410 Gone: nothing is sent to it until the host starts again".into(), Data::Absent));
         }
         let webhook = self.0.clone();
         // A task that is dropped, because the runtime ends, drops the reply, which is an answer too.

@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use carpe::{Accepted, SubmitError};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::intake::{Accepted, Intake, SubmitError};
+use crate::intake::Intake;
 
 use self::cursor::Cursor;
 use self::reader::Chunk;

@@ -14,13 +14,14 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use carpe::{Accepted, SubmitError};
 use serde::Serialize;
 
-use crate::intake::{Intake, SubmitError};
+use crate::intake::Intake;
 use crate::server::auth::authorise;
 use crate::server::problem::Problem;
 use crate::server::{self, ListenError, Server, ServerLimits};
-use crate::{Accepted, Secret};
+use crate::Secret;
 
 use self::body::BodyBudget;
 use self::decode::{Mode, bad_event};
@@ -88,7 +89,8 @@ struct Taken<I> {
     budget: BodyBudget,
 }
 
-#[derive(Serialize)]
+/// What is answered with `202`.
+#[derive(Default, Serialize)]
 struct Answer {
     accepted: usize,
     repeated: usize,
@@ -96,15 +98,13 @@ struct Answer {
 
 async fn take<I: Intake>(State(taken): State<Arc<Taken<I>>>, request: Request) -> Response {
     match taken.take(request).await {
-        Ok(Accepted { accepted, repeated }) => {
-            (StatusCode::ACCEPTED, Json(Answer { accepted, repeated })).into_response()
-        }
+        Ok(answer) => (StatusCode::ACCEPTED, Json(answer)).into_response(),
         Err(problem) => problem.into_response(),
     }
 }
 
 impl<I: Intake> Taken<I> {
-    async fn take(&self, request: Request) -> Result<Accepted, Problem> {
+    async fn take(&self, request: Request) -> Result<Answer, Problem> {
         let bounds = self.intake.bounds();
         let (head, body) = request.into_parts();
         let judged = authorise(&head.headers, self.source.token.as_ref())
@@ -124,12 +124,13 @@ impl<I: Intake> Taken<I> {
         let bytes = reservation.read(body, self.source.body_timeout).await?;
         let events = mode.decode(&head.headers, bytes, bounds)?;
         if events.is_empty() {
-            return Ok(Accepted { accepted: 0, repeated: 0 });
+            return Ok(Answer::default());
         }
         let one = events.len() == 1 && !matches!(mode, Mode::Batch);
         let receipt = self.intake.submit_all(events).map_err(|error| refused(error, one))?;
         match tokio::time::timeout(self.source.accept_timeout, receipt).await {
-            Ok(result) => result.map_err(|error| refused(error, one)),
+            Ok(Ok(Accepted { accepted, repeated, .. })) => Ok(Answer { accepted, repeated }),
+            Ok(Err(error)) => Err(refused(error, one)),
             Err(_) => Err(uncertain("the journal is slow")),
         }
     }

@@ -11,7 +11,7 @@ fn deliver(sink: &impl Sink, number: u8, replies: &mpsc::Sender<Answer>) {
     let event = Event::new(number.to_string(), "/carpe", "notify").with_json(r#"{"x": 1.0}"#);
     let replies = replies.clone();
     let reply = Reply::new(move |answer| replies.send(answer).unwrap());
-    let delivery = Delivery::new(ActionId([number; 16]), 1, None, Duration::from_secs(10), Arc::new(event));
+    let delivery = Delivery::new(ActionId([number; 16]), Arc::new(event), Duration::from_secs(10));
     sink.deliver(delivery, reply);
 }
 

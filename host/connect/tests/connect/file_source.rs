@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use carpe::{Host, SubmitError};
+use carpe_connect::Bounds;
 use carpe_connect::sources::file::{FileError, FileSource, OnBadLine, Progress};
-use carpe_connect::{Bounds, SubmitError};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -312,4 +313,17 @@ async fn it_ends_when_it_is_told_to_while_the_host_is_busy() {
     assert_eq!(run.await.unwrap().unwrap().events, 0);
     fn is_send(_: impl Future + Send) {}
     is_send(FileSource::stdin().run(intake, pending(), |_| {}));
+}
+
+#[tokio::test]
+async fn a_host_that_starts_again_goes_on_where_the_last_one_stopped() {
+    let (folder, path) = folder_with(lines(0..500));
+    let start = || Host::builder().data_dir(folder.path().join("data")).threads(1).start().unwrap();
+    for (more, expected) in [(0..0, 500), (500..800, 300), (0..0, 0)] {
+        append(&path, &lines(more));
+        let host = start();
+        let done = FileSource::file(&path).run(host.clone(), pending(), |_| {}).await.unwrap();
+        assert_eq!((done.events, done.repeated), (expected, 0));
+        tokio::task::spawn_blocking(move || host.shutdown(Duration::from_secs(10))).await.unwrap();
+    }
 }

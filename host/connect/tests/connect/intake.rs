@@ -1,18 +1,19 @@
-//! An intake that remembers what it took, and refuses when it is told to.
+//! A host that remembers what it took, and refuses when it is told to.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use carpe::{AdmitError, Event};
-use carpe_connect::{Accepted, Bounds, Intake, SubmitError};
+use carpe::{Accepted, AdmitError, Event, Host, SubmitError};
+use carpe_connect::{Bounds, Intake};
 use tokio::sync::watch;
 
 #[derive(Clone)]
 pub struct Recorder(Arc<Inner>);
 
 struct Inner {
+    host: Host,
     state: Mutex<State>,
     count: watch::Sender<usize>,
     open: watch::Sender<bool>,
@@ -36,8 +37,9 @@ impl Recorder {
     }
 
     pub fn with(bounds: Bounds) -> Self {
+        let host = Host::builder().threads(1).max_event_bytes(bounds.event_bytes).start().unwrap();
         let (count, open) = (watch::Sender::new(0), watch::Sender::new(true));
-        Recorder(Arc::new(Inner { state: Mutex::default(), count, open, bounds }))
+        Recorder(Arc::new(Inner { host, state: Mutex::default(), count, open, bounds }))
     }
 
     pub fn events(&self) -> Vec<Event> {
@@ -95,14 +97,11 @@ impl Recorder {
             let error = AdmitError::Data { reason: "is not wanted".to_owned() };
             return Err(SubmitError::Invalid { index, error });
         }
+        let receipt = self.0.host.submit_all(events.clone())?;
         state.groups.push(events.len());
-        let mut done = Accepted { accepted: 0, repeated: 0 };
         for event in events {
             if state.known.insert((event.source.clone(), event.id.clone())) {
                 state.events.push(event);
-                done.accepted += 1;
-            } else {
-                done.repeated += 1;
             }
         }
         if let Some((source, cursor)) = cursor {
@@ -112,8 +111,9 @@ impl Recorder {
         let failure = state.failure;
         let mut open = self.0.open.subscribe();
         Ok(Box::pin(async move {
+            let taken = receipt.await;
             open.wait_for(|&open| open).await.unwrap();
-            failure.map_or(Ok(done), |failure| Err(failure()))
+            failure.map_or(taken, |failure| Err(failure()))
         }))
     }
 }

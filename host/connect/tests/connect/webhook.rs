@@ -58,7 +58,7 @@ async fn deliver(sink: &impl Sink) -> Answer {
     let event = Event::new("0707-key", "/carpe/flood-alert", "residents.notify").with_json(r#"{"level": 4.20}"#);
     let (sender, receiver) = oneshot::channel();
     let reply = Reply::new(|answer| sender.send(answer).unwrap());
-    sink.deliver(Delivery::new(id, 1, None, Duration::from_secs(10), Arc::new(event)), reply);
+    sink.deliver(Delivery::new(id, Arc::new(event), Duration::from_secs(10)), reply);
     receiver.await.unwrap()
 }
 

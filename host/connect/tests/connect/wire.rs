@@ -40,7 +40,8 @@ impl Answer {
 /// Sends `head` (lines; `host` is added), then `body`, and reads the answer.
 pub async fn request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let mut lines = head.trim().lines().map(str::trim).collect::<Vec<_>>().join("\r\n");
+    let lines: Vec<&str> = head.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut lines = lines.join("\r\n");
     lines.push_str("\r\nhost: carpe\r\nconnection: close\r\n\r\n");
     stream.write_all(lines.as_bytes()).await.unwrap();
     // Whoever refuses a request may stop reading it.
