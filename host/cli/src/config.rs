@@ -264,7 +264,7 @@ impl Config {
 
     /// Whether actions are printed since no route says anything else.
     pub(crate) fn prints_actions(&self) -> bool {
-        self.routes.is_empty()
+        self.routes.is_empty() && self.moments.print != PrintFormat::None
     }
 
     /// A host as the configuration has it, but for its sinks.

@@ -31,8 +31,8 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: Kind,
-    error: anyhow::Error,
-    hint: Option<String>,
+    pub(crate) error: anyhow::Error,
+    pub(crate) hint: Option<String>,
 }
 
 impl Failure {
@@ -69,11 +69,15 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// Causes, one a line.
+pub(crate) fn listed(causes: &[String]) -> String {
+    let lines = causes.iter().enumerate();
+    lines.map(|(depth, cause)| format!("{}{cause}\n", if depth == 0 { "error: " } else { "  because: " })).collect()
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (depth, message) in self.causes().iter().enumerate() {
-            writeln!(f, "{}{message}", if depth == 0 { "error: " } else { "  because: " })?;
-        }
+        f.write_str(&listed(&self.causes()))?;
         match &self.hint {
             Some(hint) => writeln!(f, "hint: {hint}"),
             None => Ok(()),
