@@ -19,11 +19,11 @@ use crate::event::Instant;
 use crate::journal::{Body, Decision, Entry, Position};
 
 /// How many inputs may wait in a rule's lanes. Past it the rule lags, and its inputs wait in the journal.
-const WAITING_INPUTS: usize = 8_192;
+const WAITING_INPUTS: usize = if cfg!(test) { 8 } else { 8_192 };
 /// How many bytes of events may wait there.
 const WAITING_BYTES: usize = 32 << 20;
 /// A rule that lags is read for again when fewer than this wait.
-pub(crate) const ROOM: usize = 2_048;
+pub(crate) const ROOM: usize = if cfg!(test) { 4 } else { 2_048 };
 /// How much of the journal is read for a rule at a time.
 const READ_BYTES: usize = 1 << 20;
 
