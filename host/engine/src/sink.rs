@@ -39,6 +39,13 @@ pub struct Delivery {
     pub event: Arc<Event>,
 }
 
+impl Delivery {
+    /// A first try, which may take `timeout`. Deliveries are the outbox's to make: this is for a sink's tests.
+    pub fn new(id: ActionId, event: Arc<Event>, timeout: Duration) -> Self {
+        Delivery { id, attempt: 1, expires: None, timeout, event }
+    }
+}
+
 /// What a try came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

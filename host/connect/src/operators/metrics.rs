@@ -1,0 +1,214 @@
+//! The status, as Prometheus reads it (<https://prometheus.io/docs/practices/naming/>).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use carpe::status::{PluginState, PluginStatus, RuleStatus};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::Snapshot;
+
+/// Labels and a value.
+type Sample<'a, const N: usize> = ([(&'static str, &'a str); N], u64);
+
+/// The metrics of a snapshot, in the OpenMetrics text format.
+pub(super) fn encode(snapshot: Snapshot) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out(encoder);
+        let rules = rules_by_name(&self.host.plugins);
+        host(self, &mut out)?;
+        queues(self, &rules, &mut out)?;
+        plugins(&self.host.plugins, &mut out)?;
+        of_rules(&rules, &mut out)?;
+        sinks(self, &mut out)
+    }
+}
+
+fn host(Snapshot { host, .. }: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
+    let (intake, journal) = (&host.intake, &host.journal);
+    out.gauge("carpe_build_info", "The host's version", [([("version", host.version)], 1)])?;
+    out.gauge("carpe_ready", "Whether the host takes events", [([], u64::from(host.ready))])?;
+    out.counter("carpe_events", "Events by what the host did with them", [
+        ([("outcome", "accepted")], intake.accepted),
+        ([("outcome", "repeated")], intake.repeated),
+        ([("outcome", "refused")], intake.refused),
+    ])?;
+    let actions = host.actions.iter().map(|(outcome, count)| ([("outcome", *outcome)], *count));
+    out.counter("carpe_actions", "Actions by what became of them", actions)?;
+    let reloads = [([("result", "ok")], host.reloads_ok), ([("result", "refused")], host.reloads_refused)];
+    out.counter("carpe_reloads", "New versions of plugins, by result", reloads)?;
+    out.gauge("carpe_intake_bytes", "Bytes of events that wait to be journaled", [([], size(intake.waiting_bytes))])?;
+    out.gauge("carpe_intake_limit_events", "Events that may wait", [([], size(intake.limit_events))])?;
+    out.gauge("carpe_intake_limit_bytes", "Bytes of events that may wait", [([], size(intake.limit_bytes))])?;
+    out.gauge("carpe_journal_bytes", "What the journal takes", [([], journal.bytes)])?;
+    out.gauge("carpe_journal_failed", "Whether the journal takes nothing more", [([], u64::from(journal.failed.is_some()))])?;
+    out.gauge("carpe_journal_start", "The first position that is kept", [([], journal.start)])?;
+    out.gauge("carpe_journal_end", "One past the last position", [([], journal.end)])?;
+    out.gauge("carpe_worker_threads", "Threads that rules run on", [([], size(host.threads))])?;
+    out.gauge("carpe_dead_letters", "Inputs that are set aside now", [([], host.dead_letters)])
+}
+
+fn queues(snapshot: &Snapshot, rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
+    let host = &snapshot.host;
+    let intake = [([("queue", "intake"), ("name", "")], size(host.intake.waiting_events))].into_iter();
+    let of_rules = rules.iter().map(|(rule, work)| ([("queue", "rule"), ("name", *rule)], size(work.waiting)));
+    let of_sinks = host.sinks.iter().map(|sink| ([("queue", "sink"), ("name", sink.name.as_str())], size(sink.waiting)));
+    out.gauge("carpe_queue_depth", "What waits, by queue", intake.chain(of_rules).chain(of_sinks))
+}
+
+fn plugins(plugins: &[PluginStatus], out: &mut Out<'_>) -> fmt::Result {
+    let states = plugins.iter().flat_map(|plugin| {
+        PluginState::ALL.map(|state| {
+            let rule = plugin.rule.as_deref().unwrap_or_default();
+            let labels = [("rule", rule), ("file", &plugin.file), ("state", state.as_str())];
+            (labels, u64::from(plugin.state == state))
+        })
+    });
+    out.gauge("carpe_plugin_state", "1 for the state that a plugin is in", states)
+}
+
+fn of_rules(rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
+    let each = |value: fn(&RuleStatus) -> u64| rules.iter().map(move |(rule, work)| ([("rule", *rule)], value(work)));
+    out.counter("carpe_moments", "Moments that occurred", each(|work| work.moments))?;
+    out.counter("carpe_inputs", "Inputs that were handled", each(|work| work.inputs))?;
+    out.counter("carpe_batches", "Calls of a rule", each(|work| work.batches))?;
+    out.counter("carpe_traps", "Traps and broken limits", each(|work| work.traps))?;
+    out.counter("carpe_log_lines_dropped", "Log lines of a rule beyond its limit", each(|work| work.log_dropped))?;
+    out.gauge("carpe_rule_dead_letters", "Inputs of a rule that are set aside now", each(|work| size(work.dead_letters)))?;
+    out.gauge("carpe_rule_behind_entries", "Journal entries not yet read", each(|work| work.behind))?;
+    out.gauge("carpe_rule_keys", "Keys that a rule remembers", each(|work| size(work.keys)))?;
+    out.gauge("carpe_rule_state_bytes", "What it remembers of them", each(|work| size(work.state_bytes)))?;
+    out.gauge("carpe_rule_timers", "Timers that are set", each(|work| size(work.timers)))?;
+    out.handle_time(rules)
+}
+
+fn sinks(snapshot: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
+    let sinks = || snapshot.host.sinks.iter();
+    let deliveries = sinks().flat_map(|sink| {
+        let name = sink.name.as_str();
+        [("delivered", sink.delivered), ("rejected", sink.rejected), ("failed", sink.failed), ("expired", sink.expired)]
+            .map(|(outcome, count)| ([("sink", name), ("outcome", outcome)], count))
+    });
+    out.counter("carpe_deliveries", "Actions of a sink, by what became of them", deliveries)?;
+    let retries = sinks().map(|sink| ([("sink", sink.name.as_str())], sink.retries));
+    out.counter("carpe_delivery_retries", "Tries after the first", retries)?;
+    let in_flight = sinks().map(|sink| ([("sink", sink.name.as_str())], size(sink.in_flight)));
+    out.gauge("carpe_deliveries_in_flight", "Tries that are under way", in_flight)?;
+    let stopped = sinks().map(|sink| {
+        ([("sink", sink.name.as_str())], u64::from(snapshot.stopped_sinks.contains_key(&sink.name)))
+    });
+    out.gauge("carpe_sink_stopped", "Whether nothing is sent to a sink any more", stopped)
+}
+
+type Rules<'a> = BTreeMap<&'a str, &'a RuleStatus>;
+
+/// Each rule once: two files that claim one name would be two samples with the same labels.
+fn rules_by_name(plugins: &[PluginStatus]) -> Rules<'_> {
+    plugins.iter().filter_map(|plugin| Some((plugin.rule.as_deref()?, plugin.work.as_ref()?))).collect()
+}
+
+fn size(count: usize) -> u64 {
+    count as u64
+}
+
+/// Families of samples. A counter's name gets its `_total` from the format.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+impl Out<'_> {
+    fn counter<'s, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = Sample<'s, N>>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in samples {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauge<'s, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = Sample<'s, N>>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn handle_time(&mut self, rules: &Rules<'_>) -> fmt::Result {
+        let (name, help) = ("carpe_handle_seconds", "How long a rule's calls take");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (rule, work) in rules {
+            // The status has them cumulated; they are cumulated again here. A histogram ends in +Inf.
+            let mut below = 0;
+            let ends = work.handle.buckets.iter().copied().chain([(f64::INFINITY, work.handle.count)]);
+            let buckets: Vec<(f64, u64)> = ends
+                .map(|(most, cumulated)| {
+                    let here = cumulated.saturating_sub(below);
+                    below = below.max(cumulated);
+                    (most, here)
+                })
+                .collect();
+            let labels = [("rule", *rule)];
+            let mut sample = family.encode_family(&labels)?;
+            sample.encode_histogram::<NoLabelSet>(work.handle.sum_seconds, below, &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Rule(&'static str, RuleStatus);
+
+    impl Collector for Rule {
+        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            of_rules(&[(self.0, &self.1)].into(), &mut Out(encoder))
+        }
+    }
+
+    #[test]
+    fn a_rule_is_written_with_its_name_escaped() {
+        let mut work = RuleStatus::default();
+        work.traps = 2;
+        work.handle.buckets = vec![(0.001, 3), (0.1, 4)];
+        work.handle.sum_seconds = 0.5;
+        work.handle.count = 5;
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Rule("a\"b\\c\nd", work)));
+        let mut text = String::new();
+        text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "# TYPE carpe_traps counter",
+            r#"carpe_traps_total{rule="a\"b\\c\nd"} 2"#,
+            r#"carpe_handle_seconds_bucket{le="0.001",rule="a\"b\\c\nd"} 3"#,
+            r#"carpe_handle_seconds_bucket{le="0.1",rule="a\"b\\c\nd"} 4"#,
+            r#"carpe_handle_seconds_bucket{le="+Inf",rule="a\"b\\c\nd"} 5"#,
+            r#"carpe_handle_seconds_sum{rule="a\"b\\c\nd"} 0.5"#,
+            r#"carpe_handle_seconds_count{rule="a\"b\\c\nd"} 5"#,
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Where events come in.
+
+pub mod file;
+pub mod http;

@@ -1,0 +1,144 @@
+//! A host that remembers what it took, and refuses when it is told to.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use carpe::{Accepted, AdmitError, Event, Host, SubmitError};
+use carpe_connect::{Bounds, Intake};
+use tokio::sync::watch;
+
+#[derive(Clone)]
+pub struct Recorder(Arc<Inner>);
+
+struct Inner {
+    host: Host,
+    state: Mutex<State>,
+    count: watch::Sender<usize>,
+    open: watch::Sender<bool>,
+    bounds: Bounds,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Event>,
+    known: HashSet<(String, String)>,
+    cursors: HashMap<String, String>,
+    refusals: VecDeque<SubmitError>,
+    failure: Option<fn() -> SubmitError>,
+    bad_ids: HashSet<String>,
+    groups: Vec<usize>,
+}
+
+impl Recorder {
+    pub fn new() -> Self {
+        Recorder::with(Bounds { event_bytes: 4096, batch_events: 100 })
+    }
+
+    pub fn with(bounds: Bounds) -> Self {
+        let host = Host::builder().threads(1).max_event_bytes(bounds.event_bytes).start().unwrap();
+        let (count, open) = (watch::Sender::new(0), watch::Sender::new(true));
+        Recorder(Arc::new(Inner { host, state: Mutex::default(), count, open, bounds }))
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.state().events.clone()
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.state().events.iter().map(|event| event.id.clone()).collect()
+    }
+
+    pub fn groups(&self) -> Vec<usize> {
+        self.state().groups.clone()
+    }
+
+    /// Refuses the next submission so.
+    pub fn refuse(&self, error: SubmitError) {
+        self.state().refusals.push_back(error);
+    }
+
+    /// Each receipt fails so.
+    pub fn fail(&self, error: fn() -> SubmitError) {
+        self.state().failure = Some(error);
+    }
+
+    /// Events with this id are refused as invalid.
+    pub fn refuse_id(&self, id: &str) {
+        self.state().bad_ids.insert(id.to_owned());
+    }
+
+    /// While closed, nothing becomes durable.
+    pub fn open(&self, open: bool) {
+        self.0.open.send_replace(open);
+    }
+
+    /// Waits until so many events were taken, repeats not counted.
+    pub async fn taken(&self, count: usize) {
+        let mut counted = self.0.count.subscribe();
+        counted.wait_for(|&taken| taken >= count).await.unwrap();
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap()
+    }
+
+    fn submit(
+        &self,
+        cursor: Option<(&str, String)>,
+        events: Vec<Event>,
+    ) -> Result<<Self as Intake>::Receipt, SubmitError> {
+        let mut state = self.state();
+        if let Some(refusal) = state.refusals.pop_front() {
+            return Err(refusal);
+        }
+        if let Some(index) = events.iter().position(|event| state.bad_ids.contains(&event.id)) {
+            let error = AdmitError::Data { reason: "is not wanted".to_owned() };
+            return Err(SubmitError::Invalid { index, error });
+        }
+        let receipt = self.0.host.submit_all(events.clone())?;
+        state.groups.push(events.len());
+        for event in events {
+            if state.known.insert((event.source.clone(), event.id.clone())) {
+                state.events.push(event);
+            }
+        }
+        if let Some((source, cursor)) = cursor {
+            state.cursors.insert(source.to_owned(), cursor);
+        }
+        self.0.count.send_replace(state.events.len());
+        let failure = state.failure;
+        let mut open = self.0.open.subscribe();
+        Ok(Box::pin(async move {
+            let taken = receipt.await;
+            open.wait_for(|&open| open).await.unwrap();
+            failure.map_or(taken, |failure| Err(failure()))
+        }))
+    }
+}
+
+impl Intake for Recorder {
+    type Receipt = Pin<Box<dyn Future<Output = Result<Accepted, SubmitError>> + Send>>;
+
+    fn submit_all(&self, events: Vec<Event>) -> Result<Self::Receipt, SubmitError> {
+        self.submit(None, events)
+    }
+
+    fn submit_from(
+        &self,
+        source: &str,
+        cursor: String,
+        events: Vec<Event>,
+    ) -> Result<Self::Receipt, SubmitError> {
+        self.submit(Some((source, cursor)), events)
+    }
+
+    fn cursor(&self, source: &str) -> Option<String> {
+        self.state().cursors.get(source).cloned()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.0.bounds
+    }
+}

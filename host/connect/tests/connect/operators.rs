@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use carpe::{Event, Host};
+use carpe_connect::Secret;
+use carpe_connect::config::Sinks;
+use carpe_connect::operators::Operators;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::wire::{get, request};
+
+/// A host with a plugin that is none.
+fn host() -> (TempDir, Host) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("no\"plugin.wasm"), "nonsense").unwrap();
+    let host = Host::builder().threads(1).plugins_dir(folder.path()).start().unwrap();
+    host.submit(Event::new("1", "/s", "t")).unwrap().wait().unwrap();
+    assert!(host.settle(Duration::from_secs(10)));
+    (folder, host)
+}
+
+#[tokio::test]
+async fn operators_see_what_the_host_does() {
+    let (_folder, host) = tokio::task::spawn_blocking(host).await.unwrap();
+    let server = Operators::new("127.0.0.1:0", None).start(host.clone(), Sinks::default()).await.unwrap();
+    let at = server.address();
+    assert_eq!(get(at, "/healthz", "").await.status, 200);
+    let ready = get(at, "/readyz", "").await;
+    assert_eq!((ready.status, ready.json()), (200, json!({"ready": true, "not_ready_because": []})));
+
+    let status = get(at, "/status", "").await.json();
+    assert_eq!((&status["intake"]["accepted"], &status["plugins"][0]["state"]), (&json!(1), &json!("refused")));
+    assert_eq!(status["stopped_sinks"], json!({}));
+    let metrics = get(at, "/metrics", "").await;
+    let content_type = metrics.header("content-type");
+    assert_eq!(content_type, Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    for line in [
+        "carpe_ready 1",
+        "carpe_events_total{outcome=\"accepted\"} 1",
+        "carpe_plugin_state{rule=\"\",file=\"no\\\"plugin\",state=\"refused\"} 1",
+        "carpe_plugin_state{rule=\"\",file=\"no\\\"plugin\",state=\"active\"} 0",
+        "carpe_queue_depth{queue=\"intake\",name=\"\"} 0",
+        "# EOF",
+    ] {
+        assert!(metrics.text().lines().any(|known| known == line), "{line} is not in\n{}", metrics.text());
+    }
+    let samples = metrics.text().lines().filter(|line| !line.starts_with('#'));
+    let mut samples: Vec<&str> = samples.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    let all = samples.len();
+    samples.sort_unstable();
+    samples.dedup();
+    assert_eq!(samples.len(), all, "a sample is there twice");
+
+    assert_eq!(get(at, "/dead-letters", "").await.json(), json!({"dead_letters": []}));
+    assert_eq!(get(at, "/dead-letters?limit=x", "").await.detail(400), "`limit` is not a number");
+    assert_eq!(get(at, "/stauts", "").await.detail(404), "there is nothing at /stauts");
+    let posted = request(at, "POST /status HTTP/1.1\ncontent-length: 0", b"").await;
+    assert_eq!(posted.detail(405), "POST is not possible here");
+}
+
+#[tokio::test]
+async fn with_a_token_only_the_probes_are_open() {
+    let (_folder, host) = tokio::task::spawn_blocking(host).await.unwrap();
+    let token = Some(Secret::new("s3cret"));
+    let server = Operators::new("0.0.0.0:0", token).start(host.clone(), Sinks::default()).await.unwrap();
+    let at = ([127, 0, 0, 1], server.address().port()).into();
+    for path in ["/status", "/metrics", "/dead-letters"] {
+        get(at, path, "").await.detail(401);
+        assert_eq!(get(at, path, "authorization: Bearer s3cret").await.status, 200, "{path}");
+    }
+    assert_eq!(get(at, "/healthz", "").await.status, 200);
+    assert_eq!(get(at, "/readyz", "").await.json(), json!({"ready": true}), "without reasons");
+    let open = Operators::new("0.0.0.0:0", None).start(host.clone(), Sinks::default()).await.unwrap_err();
+    assert!(open.to_string().starts_with("`listen.operators` is `0.0.0.0:0`"), "{open}");
+    tokio::task::spawn_blocking(move || host.shutdown(Duration::from_secs(10))).await.unwrap();
+    assert_eq!(get(at, "/readyz", "").await.status, 503);
+}
