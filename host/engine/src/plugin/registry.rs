@@ -378,10 +378,9 @@ impl Registry {
                 ));
             }
         }
-        let as_before = running
-            .as_ref()
-            .or(before.as_ref())
-            .is_some_and(|old| old.same_as(&version.component, &version.configuration));
+        let as_before = running.as_ref().or(before.as_ref()).is_some_and(|old| {
+            old.same_as(&version.component, &version.configuration) && old.limits == version.limits
+        });
         let rest = state.rules.contains_key(rule);
         if let Some(plugin) = state.plugins.get_mut(file) {
             plugin.rule = Some(rule.to_owned());
