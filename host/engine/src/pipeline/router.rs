@@ -14,7 +14,7 @@ use super::intake::SubmitError;
 use super::key::key_of;
 use super::program::Version;
 use super::runtime::{Horizon, Item, Rule};
-use crate::checkpoint::{Marker, RuleRecord, VersionRecord};
+use crate::checkpoint::{Marker, RuleRecord};
 use crate::event::Instant;
 use crate::journal::{Body, Decision, Entry, Position};
 
@@ -398,8 +398,7 @@ impl Router {
         let decision = match &version {
             Some(version) => Decision::Switch {
                 at,
-                component: version.component,
-                configuration: version.configuration.clone(),
+                to: version.record.clone(),
                 version: version.description.version.clone(),
             },
             None => Decision::Unload { at },
@@ -632,10 +631,7 @@ impl Course {
     }
 
     fn mark(&mut self, position: Position, before: Instant) {
-        let version = self.version.as_ref().map(|version| VersionRecord {
-            component: version.component,
-            configuration: version.configuration.clone(),
-        });
+        let version = self.version.as_ref().map(|version| version.record.clone());
         let marker = Arc::new(Marker::new(RuleRecord { position, version }, self.buffers.len()));
         for lane in 0..self.buffers.len() {
             self.put(lane, Item::Marker { marker: Arc::clone(&marker), before });
