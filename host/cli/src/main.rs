@@ -1,2 +1,42 @@
 //! The `carpe` command.
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod client;
+mod commands;
+mod config;
+mod demo;
+mod failure;
+mod logging;
+mod output;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    match execute(Args::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprint!("{failure}");
+            failure.kind.code()
+        }
+    }
+}
+
+fn execute(args: Args) -> Result<ExitCode, Failure> {
+    match args.command {
+        Command::Run(args) => run::run(*args),
+        Command::Check(args) => commands::check::check(&args),
+        Command::Build(args) => commands::build::build(&args),
+        Command::Send(args) => commands::send::send(&args),
+        Command::Status(args) => commands::status::status(&args),
+        Command::DeadLetters(args) => commands::dead_letters::dead_letters(&args),
+        Command::Config(args) => commands::config::config(&args),
+        Command::Demo(args) => demo::demo(&args),
+    }
+}

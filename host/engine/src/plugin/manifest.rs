@@ -80,12 +80,20 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError::Invalid`], which says where and what to do.
     pub fn parse(file: &Path, text: &[u8]) -> Result<Self, ManifestError> {
-        let text = match std::str::from_utf8(text) {
-            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-            Err(error) => return Err(not_utf8(file, text, error.valid_up_to())),
-        };
-        toml::from_str(text).map_err(|error| invalid(file, text, error))
+        parse_toml(file, text)
     }
+}
+
+/// Reads any file that an operator writes in TOML, a host's own too, with the errors of a manifest.
+///
+/// # Errors
+/// [`ManifestError::Invalid`], which says where and what to do.
+pub fn parse_toml<T: serde::de::DeserializeOwned>(file: &Path, text: &[u8]) -> Result<T, ManifestError> {
+    let text = match std::str::from_utf8(text) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => return Err(not_utf8(file, text, error.valid_up_to())),
+    };
+    toml::from_str(text).map_err(|error| invalid(file, text, error))
 }
 
 /// Why there is no manifest to go by.

@@ -1,0 +1,8 @@
+//! The commands that are neither a host nor a demo of one.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod config;
+pub(crate) mod dead_letters;
+pub(crate) mod send;
+pub(crate) mod status;

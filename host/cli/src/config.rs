@@ -1,0 +1,304 @@
+//! `carpe.toml`: how an operator wants a host to run.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use carpe::sandbox::SandboxOptions;
+use carpe::{HostBuilder, Limits, Route, Target, Timeline};
+use carpe_connect::config::{ListenConfig, SinkConfig, SourceConfig};
+use serde::Deserialize;
+
+use crate::failure::{Explain, Failure, Kind};
+
+/// Every setting, with its default and what it does.
+pub(crate) const DEFAULT: &str = include_str!("default.toml");
+
+/// The file that is looked for when none is named.
+const USUAL_FILE: &str = "carpe.toml";
+
+/// Where actions go that no route takes, if the configuration has no routes at all: each is printed. Routes
+/// can name it too.
+pub(crate) const STDOUT: &str = "stdout";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) plugins: PathBuf,
+    pub(crate) threads: Option<NonZeroUsize>,
+    pub(crate) timeline: Timeline,
+    pub(crate) listen: ListenConfig,
+    #[serde(rename = "source")]
+    pub(crate) sources: Vec<SourceConfig>,
+    #[serde(rename = "sink")]
+    pub(crate) sinks: BTreeMap<String, SinkConfig>,
+    #[serde(rename = "route")]
+    pub(crate) routes: Vec<Route>,
+    pub(crate) limits: Limits,
+    pub(crate) intake: IntakeConfig,
+    pub(crate) retry: RetryConfig,
+    pub(crate) sandbox: SandboxConfig,
+    pub(crate) checkpoints: CheckpointConfig,
+    pub(crate) moments: MomentsConfig,
+    pub(crate) log: LogConfig,
+    pub(crate) shutdown: ShutdownConfig,
+    /// The folder that relative paths start from.
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: ".carpe".into(),
+            plugins: "plugins".into(),
+            threads: None,
+            timeline: Timeline::default(),
+            listen: ListenConfig::default(),
+            sources: Vec::new(),
+            sinks: BTreeMap::new(),
+            routes: Vec::new(),
+            limits: Limits::default(),
+            intake: IntakeConfig::default(),
+            retry: RetryConfig::default(),
+            sandbox: SandboxConfig::default(),
+            checkpoints: CheckpointConfig::default(),
+            moments: MomentsConfig::default(),
+            log: LogConfig::default(),
+            shutdown: ShutdownConfig::default(),
+            folder: PathBuf::new(),
+        }
+    }
+}
+
+/// `[intake]`: what is taken in, and how much may wait.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct IntakeConfig {
+    max_event_bytes: usize,
+    max_waiting_events: usize,
+    max_waiting_bytes: usize,
+    known_events: usize,
+    known_seconds: u32,
+}
+
+impl Default for IntakeConfig {
+    fn default() -> Self {
+        IntakeConfig {
+            max_event_bytes: 1 << 20,
+            max_waiting_events: 65_536,
+            max_waiting_bytes: 64 << 20,
+            known_events: 1_000_000,
+            known_seconds: 600,
+        }
+    }
+}
+
+/// `[retry]`: when a sink is tried again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetryConfig {
+    first_ms: u64,
+    give_up_seconds: u64,
+    timeout_ms: u64,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        RetryConfig { first_ms: 500, give_up_seconds: 24 * 3600, timeout_ms: 30_000 }
+    }
+}
+
+/// `[sandbox]`: what bounds all plugins together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SandboxConfig {
+    max_instances: u32,
+    max_component_bytes: usize,
+    compile_timeout_ms: u64,
+    cache_bytes: u64,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        let SandboxOptions { max_instances, max_component_bytes, cache_bytes, compile_timeout, .. } =
+            SandboxOptions::default();
+        let compile_timeout_ms = u64::try_from(compile_timeout.as_millis()).unwrap_or(u64::MAX);
+        SandboxConfig { max_instances, max_component_bytes, compile_timeout_ms, cache_bytes }
+    }
+}
+
+impl SandboxConfig {
+    pub(crate) fn options(&self) -> SandboxOptions {
+        SandboxOptions {
+            max_instances: self.max_instances,
+            max_component_bytes: self.max_component_bytes,
+            cache_bytes: self.cache_bytes,
+            compile_timeout: Duration::from_millis(self.compile_timeout_ms),
+            ..SandboxOptions::default()
+        }
+    }
+}
+
+/// `[checkpoints]`: so that a start is quick.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CheckpointConfig {
+    every_ms: u64,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        CheckpointConfig { every_ms: 5_000 }
+    }
+}
+
+/// `[moments]`: what is printed on standard output.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MomentsConfig {
+    pub(crate) print: PrintFormat,
+}
+
+/// How moments, and actions that go to `stdout`, are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrintFormat {
+    #[default]
+    Text,
+    Json,
+    None,
+}
+
+/// `[log]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogConfig {
+    pub(crate) format: LogFormat,
+    pub(crate) filter: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `[shutdown]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ShutdownConfig {
+    pub(crate) drain_ms: u64,
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        ShutdownConfig { drain_ms: 10_000 }
+    }
+}
+
+impl Config {
+    /// Reads the file named, or `carpe.toml` if there is one, or takes the defaults.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Config, Failure> {
+        match file {
+            Some(file) => Config::read(file),
+            None if Path::new(USUAL_FILE).exists() => Config::read(Path::new(USUAL_FILE)),
+            None => Ok(Config::default()),
+        }
+    }
+
+    fn read(file: &Path) -> Result<Config, Failure> {
+        let text = std::fs::read(file)
+            .with_context(|| format!("cannot read the configuration {}", file.display()))
+            .kind(Kind::Config)?;
+        let parsed: Result<Config, _> = carpe::plugin::parse_toml(file, &text);
+        let mut config = parsed
+            .map_err(anyhow::Error::new)
+            .kind(Kind::Config)
+            .hint("`carpe config --print-default` shows every setting")?;
+        config.check(file)?;
+        config.start_paths_from(file.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// What the types cannot say.
+    fn check(&self, file: &Path) -> Result<(), Failure> {
+        for route in &self.routes {
+            let Target::Sink(sink) = &route.to else { continue };
+            if sink != STDOUT && !self.sinks.contains_key(sink) {
+                let known: Vec<&str> = self.sinks.keys().map(String::as_str).chain([STDOUT]).collect();
+                return Err(Failure::new(
+                    Kind::Config,
+                    format!(
+                        "{}: the route of `{}` leads to the sink `{sink}`, which there is not",
+                        file.display(),
+                        route.action
+                    ),
+                )
+                .with_hint(format!("add `[sink.{sink}]`; there are: {}", known.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in the file is meant from its folder; what comes on the command line, from where one is.
+    fn start_paths_from(&mut self, folder: &Path) {
+        self.folder = folder.to_owned();
+        let paths = [&mut self.data, &mut self.plugins].into_iter();
+        let secrets = [&mut self.listen.token_file, &mut self.listen.operators_token_file];
+        for path in paths.chain(secrets.into_iter().flatten()) {
+            *path = folder.join(&*path);
+        }
+    }
+
+    /// Whether actions are printed since no route says anything else.
+    pub(crate) fn prints_actions(&self) -> bool {
+        self.routes.is_empty() && self.moments.print != PrintFormat::None
+    }
+
+    /// A host as the configuration has it, but for its sinks.
+    pub(crate) fn builder(&self) -> HostBuilder {
+        let IntakeConfig { max_event_bytes, max_waiting_events, max_waiting_bytes, known_events, known_seconds } =
+            self.intake;
+        let RetryConfig { first_ms, give_up_seconds, timeout_ms } = self.retry;
+        let mut builder = carpe::Host::builder()
+            .data_dir(&self.data)
+            .plugins_dir(&self.plugins)
+            .timeline(self.timeline)
+            .limits(self.limits.clone())
+            .max_event_bytes(max_event_bytes)
+            .intake_bounds(max_waiting_events, max_waiting_bytes)
+            .known_ids(known_events, Duration::from_secs(known_seconds.into()))
+            .retries(
+                Duration::from_millis(first_ms),
+                Duration::from_secs(give_up_seconds),
+                Duration::from_millis(timeout_ms),
+            )
+            .sandbox(self.sandbox.options())
+            .checkpoint_every(Duration::from_millis(self.checkpoints.every_ms));
+        if let Some(threads) = self.threads {
+            builder = builder.threads(threads.get());
+        }
+        for route in &self.routes {
+            builder = builder.route(route.clone());
+        }
+        if self.prints_actions() {
+            builder = builder.route(Route { action: "*".to_owned(), to: Target::Sink(STDOUT.to_owned()) });
+        }
+        builder
+    }
+}
+
+#[cfg(test)]
+mod tests;

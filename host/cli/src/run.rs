@@ -1,0 +1,242 @@
+//! `carpe run`: a host with its sources, sinks and listeners, from the start to a graceful stop.
+
+mod addresses;
+mod printer;
+mod progress;
+mod sources;
+mod stop;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use carpe::status::PluginState;
+use carpe::{Host, StartError};
+use carpe_connect::{ListenError, Server};
+use carpe_connect::config::Sinks;
+use carpe_connect::sources::file::FileSource;
+
+use crate::args::RunArgs;
+use crate::config::{Config, PrintFormat, STDOUT};
+use crate::failure::{Explain, Failure, Kind};
+use crate::logging;
+
+pub(crate) use addresses::Addresses;
+use printer::Printer;
+use stop::{Cause, Stop, Trigger};
+
+/// How long checkpoints and answers under way may take when the time to drain is up.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
+    let mut config = Config::load(args.config.as_deref())?;
+    overrule(&mut config, &args);
+    logging::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the threads for input and output")?;
+    let ended = runtime.block_on(Running::run(config, &args.once));
+    // What still blocks in the background may not hold up the end: all that counts is on disk.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    ended
+}
+
+/// What stands on the command line goes before what stands in the file.
+fn overrule(config: &mut Config, args: &RunArgs) {
+    let set = |to: &mut PathBuf, from: &Option<PathBuf>| {
+        if let Some(from) = from {
+            to.clone_from(from);
+        }
+    };
+    set(&mut config.data, &args.data);
+    set(&mut config.plugins, &args.plugins);
+    config.threads = args.threads.or(config.threads);
+    config.timeline = args.timeline.unwrap_or(config.timeline);
+    config.moments.print = match (args.json, args.print) {
+        (true, _) => PrintFormat::Json,
+        (false, print) => print.unwrap_or(config.moments.print),
+    };
+    config.log.format = args.log_format.unwrap_or(config.log.format);
+    if let Some(filter) = &args.log {
+        config.log.filter.clone_from(filter);
+    }
+    if let Some(address) = &args.listen_events {
+        config.listen.events.clone_from(address);
+    }
+    if let Some(address) = &args.listen_operators {
+        config.listen.operators.clone_from(address);
+    }
+}
+
+/// A host that runs, with all that feeds it and is fed by it.
+struct Running {
+    config: Config,
+    host: Host,
+    sinks: Sinks,
+    printer: Printer,
+    events: Option<Server>,
+    operators: Option<Server>,
+    addresses: Option<Addresses>,
+}
+
+impl Running {
+    async fn run(config: Config, once: &[PathBuf]) -> Result<ExitCode, Failure> {
+        let mut stop = Stop::listen()?;
+        let mut running = tokio::select! {
+            started = Running::start(config, stop.trigger()) => started?,
+            cause = stop.wait() => {
+                return Err(Failure::new(Kind::Failed, format!("{cause}, before the host had started")));
+            }
+        };
+        let outcome = if once.is_empty() {
+            match running.listen().await {
+                Ok(()) => running.serve(&mut stop).await,
+                Err(failure) => Err(failure),
+            }
+        } else {
+            running.read_once(once, &mut stop).await
+        };
+        running.end(&mut stop).await;
+        outcome
+    }
+
+    async fn start(config: Config, stop: Trigger) -> Result<Running, Failure> {
+        let runtime = tokio::runtime::Handle::current();
+        let sinks = Sinks::start(&config.sinks, &config.folder, &runtime);
+        let sinks = sinks.map_err(anyhow::Error::new).kind(Kind::Config)?;
+        let printer = Printer::start(config.moments.print, config.prints_actions(), stop)
+            .context("cannot start the thread that prints")?;
+        let mut builder = config.builder();
+        for (name, sink) in &sinks.by_name {
+            builder = builder.sink(name, Arc::clone(sink));
+        }
+        if !sinks.by_name.contains_key(STDOUT) {
+            builder = builder.sink(STDOUT, Arc::new(printer.sink()));
+        }
+        let host = progress::while_starting(tokio::task::spawn_blocking(|| builder.start())).await;
+        let host = host.context("the host broke down while it started")?.map_err(start_failure)?;
+        printer.follow(host.moments()).context("cannot start the thread that prints")?;
+        Ok(Running { config, host, sinks, printer, events: None, operators: None, addresses: None })
+    }
+
+    async fn listen(&mut self) -> Result<(), Failure> {
+        let listen = &self.config.listen;
+        let operators = listen.operators().context("in `[listen]`").kind(Kind::Config)?;
+        let source = listen.source().context("in `[listen]`").kind(Kind::Config)?;
+        if let Some(operators) = operators {
+            let server = operators.start(self.host.clone(), self.sinks.clone()).await;
+            self.operators = Some(server.map_err(listen_failure)?);
+        }
+        if let Some(source) = source {
+            let server = source.start(self.host.clone()).await;
+            self.events = Some(server.map_err(listen_failure)?);
+        }
+        let url = |server: &Option<Server>| server.as_ref().map(|server| format!("http://{}", server.address()));
+        let addresses = Addresses::new(url(&self.events), url(&self.operators));
+        addresses.write(&self.config.data)?;
+        let shown = |url: &Option<String>| url.clone().unwrap_or_else(|| "none".to_owned());
+        tracing::info!(
+            events = shown(&addresses.events),
+            operators = shown(&addresses.operators),
+            "listening"
+        );
+        self.addresses = Some(addresses);
+        Ok(())
+    }
+
+    /// Until somebody asks it to stop.
+    async fn serve(&self, stop: &mut Stop) -> Result<ExitCode, Failure> {
+        let sources = sources::start(&self.config, &self.host);
+        let catching_up = tokio::spawn(progress::while_catching_up(self.host.clone()));
+        let cause = stop.wait().await;
+        tracing::info!("{cause}: the host finishes what it has accepted (again: at once)");
+        catching_up.abort();
+        tokio::select! {
+            () = sources::stop(sources) => {}
+            _ = stop.wait() => {}
+        }
+        match cause {
+            Cause::Asked(_) => Ok(ExitCode::SUCCESS),
+            Cause::Unread => Err(Failure::new(Kind::Failed, "nobody reads standard output any more")),
+        }
+    }
+
+    /// Reads files to their end, and waits until all that follows from them has happened.
+    async fn read_once(&self, files: &[PathBuf], stop: &mut Stop) -> Result<ExitCode, Failure> {
+        let mut read = sources::Read::default();
+        for file in files {
+            let source = match file.as_os_str() == "-" {
+                true => FileSource::stdin(),
+                false => FileSource::file(file),
+            };
+            let report = progress::Reading::of(file).report();
+            let progress = source.run(self.host.clone(), stop.asked(), report).await;
+            read.add(&progress.map_err(anyhow::Error::new).hint(sources::GO_ON)?);
+            if stop.is_asked() {
+                break;
+            }
+        }
+        let host = self.host.clone();
+        tokio::select! {
+            settled = progress::while_settling(host) => settled?,
+            cause = stop.wait() => tracing::info!("{cause}: the host stops"),
+        }
+        let host = self.host.clone();
+        let status = tokio::task::spawn_blocking(move || host.status()).await.context("the host broke down")?;
+        eprint!("{}", read.summary(&status));
+        match status.plugins.iter().find(|plugin| plugin.state == PluginState::Refused) {
+            Some(refused) => {
+                let reason = refused.reason.as_deref().unwrap_or("see the log");
+                let message = format!("the plugin {}.wasm is refused: {reason}", refused.file);
+                Err(Failure::new(Kind::Failed, message))
+            }
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    /// Finishes what was accepted, within the time that the configuration gives.
+    async fn end(self, stop: &mut Stop) {
+        let within = Duration::from_millis(self.config.shutdown.drain_ms);
+        let Running { config, host, printer, events, operators, addresses, .. } = self;
+        let drain = async {
+            if let Some(events) = events {
+                events.stop(within).await;
+            }
+            let drained = tokio::task::spawn_blocking(move || host.shutdown(within)).await;
+            match drained {
+                Ok(report) if report.drained => tracing::info!("stopped: all that was accepted is done"),
+                Ok(report) => tracing::warn!(
+                    open_actions = report.open_actions,
+                    "stopped before all was done: the next start goes on with it"
+                ),
+                Err(error) => tracing::error!(%error, "the host broke down while it stopped"),
+            }
+        };
+        tokio::select! {
+            () = drain => {}
+            _ = stop.wait() => tracing::warn!("stopped at once: the next start goes on with the rest"),
+        }
+        if let Some(operators) = operators {
+            operators.stop(Duration::ZERO).await;
+        }
+        if let Some(addresses) = addresses {
+            addresses.remove(&config.data);
+        }
+        printer.end(LAST_MOMENT);
+    }
+}
+
+fn listen_failure(error: ListenError) -> Failure {
+    let kind = if matches!(error, ListenError::Bind { .. }) { Kind::Failed } else { Kind::Config };
+    Failure { kind, ..anyhow::Error::new(error).into() }
+}
+
+fn start_failure(error: StartError) -> Failure {
+    let failure = Failure::from(anyhow::Error::new(error).context("the host cannot start"));
+    let in_use = failure.causes().iter().any(|cause| cause.contains("in use by another process"));
+    if in_use {
+        return failure.with_hint("`carpe status` asks the host that runs; --data FOLDER runs a second one");
+    }
+    failure
+}
