@@ -2,4 +2,5 @@
 
 mod guests;
 mod hostile;
+mod scenarios;
 mod limits;
