@@ -97,8 +97,13 @@ impl Replaced {
         };
         let component = || put("it.wasm", &component);
         let manifest = || put("it.toml", manifest.as_bytes());
-        if good { [&manifest as &dyn Fn(), &component] } else { [&component as &dyn Fn(), &manifest] }
-            .map(|write| write());
+        if good {
+            manifest();
+            component();
+        } else {
+            component();
+            manifest();
+        }
         good
     }
 }
