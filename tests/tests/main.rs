@@ -1,5 +1,8 @@
 //! The host from end to end: what it promises, and what guests, files and crashes do to break it.
 
+mod embed;
 mod guests;
 mod hostile;
 mod limits;
+mod recovery;
+mod reload;
