@@ -382,6 +382,27 @@ pub struct KeyInfo {
     pub timers: Vec<(Instant, String)>,
 }
 
+#[cfg(test)]
+impl Host {
+    /// What keeps it from being settled.
+    pub(crate) fn stuck(&self) -> String {
+        let shared = &self.0.shared;
+        let report = self.report(Duration::from_secs(1));
+        let pending: Vec<_> = self.0.registry.rules().iter().map(|rule| rule.pending.load(Ordering::Acquire)).collect();
+        format!(
+            "intake idle {}, registry settled {}, quiet {}, open {}, pending {pending:?}, {report:?}",
+            shared.intake.is_idle(),
+            self.0.registry.is_settled(),
+            shared.run.is_quiet(),
+            shared.outbox.open_actions()
+        )
+    }
+
+    pub(crate) fn run_native(&self, rule: &str, version: crate::pipeline::program::Version) {
+        self.0.registry.run_native(rule, version);
+    }
+}
+
 impl Inner {
     fn stop(&self) {
         drop(self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take());

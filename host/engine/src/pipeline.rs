@@ -23,6 +23,9 @@ pub(crate) mod step;
 pub(crate) mod timeline;
 pub(crate) mod turn;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -15,6 +15,7 @@ mod load;
 mod manifest;
 mod name;
 pub(crate) mod registry;
+mod rule_log;
 mod scan;
 mod settling;
 mod signal;

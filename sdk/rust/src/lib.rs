@@ -43,7 +43,7 @@
 //! - Instants are milliseconds since the Unix epoch ([`Instant`]).
 //!
 //! # Tests
-//! The module [`test`] runs a rule natively, without WebAssembly, with a timeline of its own.
+//! The module [`mod@test`] runs a rule natively, without WebAssembly, with a timeline of its own.
 #![deny(missing_docs)]
 
 mod about;

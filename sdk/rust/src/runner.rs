@@ -76,12 +76,12 @@ impl<R: Rule + Described> Runner<R> {
                 }
                 let subscriptions = Rc::clone(&self.subscriptions);
                 let event = Event { origin, subscription, subscriptions, attributes, data };
-                self.rule.on_event(&event, &mut state, out)?;
+                on_event(&self.rule, &event, &mut state, out)?;
             }
-            Payload::Timer { name } => self.rule.on_timer(&Timer { origin, name }, &mut state, out)?,
+            Payload::Timer { name } => on_timer(&self.rule, &Timer { origin, name }, &mut state, out)?,
             Payload::Outcome { action, reference, status, answer, detail } => {
                 let outcome = Outcome { origin, action, reference, status, answer, detail };
-                self.rule.on_outcome(&outcome, &mut state, out)?;
+                on_outcome(&self.rule, &outcome, &mut state, out)?;
             }
         }
         out.end()?;
@@ -96,6 +96,23 @@ impl<R: Rule + Described> Runner<R> {
         let after = Some(after).filter(|bytes| *bytes != self.default);
         Ok((after != key.before).then_some(StateChange { key: position, state: after }))
     }
+}
+
+// Frames that a backtrace names, with the rule's type: its own code is inlined into them.
+
+#[inline(never)]
+fn on_event<R: Rule>(rule: &R, event: &Event, state: &mut R::State, out: &mut Output) -> Result<()> {
+    rule.on_event(event, state, out)
+}
+
+#[inline(never)]
+fn on_timer<R: Rule>(rule: &R, timer: &Timer, state: &mut R::State, out: &mut Output) -> Result<()> {
+    rule.on_timer(timer, state, out)
+}
+
+#[inline(never)]
+fn on_outcome<R: Rule>(rule: &R, outcome: &Outcome, state: &mut R::State, out: &mut Output) -> Result<()> {
+    rule.on_outcome(outcome, state, out)
 }
 
 /// A key of the batch. Its state is read when the first of its inputs is handled, and written once, at the end.

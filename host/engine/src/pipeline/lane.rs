@@ -74,7 +74,7 @@ pub(crate) struct Lane {
     /// One past the last position that the rule was given something at.
     pub(crate) passed: Position,
     /// How large a batch may be: less after one took too long.
-    batch: usize,
+    pub(crate) batch: usize,
 }
 
 /// What came of one attempt.

@@ -11,6 +11,11 @@ use crate::rule::{Batch, Description, Effects};
 pub(crate) trait Program: Send + Sync {
     /// A fresh instance, configured.
     fn start(&self) -> Result<Box<dyn Callee>, CallFailure>;
+
+    /// Lines of its instances that were not logged, since there were too many.
+    fn log_dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// One instance of a rule.
@@ -110,6 +115,10 @@ impl Version {
         } else {
             self.budget.idle.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn log_dropped(&self) -> u64 {
+        self.program.log_dropped()
     }
 
     /// Whether `other` decides the same.

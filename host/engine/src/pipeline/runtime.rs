@@ -357,6 +357,9 @@ impl RunQueue {
     /// Sleeps while there is nothing to do, else for `patience`. `false`: stopped.
     pub(crate) fn wait_for_work(&self, patience: std::time::Duration) -> bool {
         let state = self.lock();
+        if state.stopped {
+            return false;
+        }
         let idle = state.lanes.is_empty();
         let wait = if idle { std::time::Duration::from_secs(3600) } else { patience };
         let wake = if idle { &self.busy } else { &self.never };

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::limits::Limits;
 use crate::pipeline::program::{CallFailure, Callee, FailureKind, InstanceBudget, Program, Version};
+use crate::plugin::rule_log::RuleLog;
 use crate::plugin::{Manifest, check_name};
 use crate::rule::{Batch, Description, Effects, KeyedBy, Subscription};
-use crate::sandbox::{CallError, Component, GuestLog, Instance, LoadError, LogLevel, Sandbox};
+use crate::sandbox::{CallError, Component, GuestLog, Instance, LoadError, Sandbox};
 
 /// How many subscriptions, moments or actions a rule may declare.
 const MAX_DECLARED: usize = 256;
@@ -40,14 +41,14 @@ pub(crate) fn load(
     let component = sandbox.load(bytes)?;
     let configuration = manifest.configuration.as_str().to_owned();
     let limits = manifest.limits.over(limits);
-    let silent: Arc<dyn GuestLog> = Arc::new(RuleLog { rule: manifest.name.clone().unwrap_or_default() });
+    let on_trial = RuleLog::new(manifest.name.as_deref().unwrap_or_default(), &limits);
     let (_, description) =
-        component.instantiate(&configuration, &limits, silent).map_err(TrialError::Init)?;
+        component.instantiate(&configuration, &limits, on_trial).map_err(TrialError::Init)?;
     check_description(&description).map_err(TrialError::Description)?;
     let rule = manifest.name.clone().unwrap_or_else(|| description.name.clone());
     let hash = component.hash();
     let has_migration = component.has_migration();
-    let log: Arc<dyn GuestLog> = Arc::new(RuleLog { rule: rule.clone() });
+    let log = RuleLog::new(&rule, &limits);
     let program =
         SandboxProgram { component, configuration: configuration.clone(), limits: limits.clone(), log };
     let version = Version::new(
@@ -145,14 +146,19 @@ struct SandboxProgram {
     component: Component,
     configuration: String,
     limits: Limits,
-    log: Arc<dyn GuestLog>,
+    log: Arc<RuleLog>,
 }
 
 impl Program for SandboxProgram {
     fn start(&self) -> Result<Box<dyn Callee>, CallFailure> {
-        let started = self.component.instantiate(&self.configuration, &self.limits, Arc::clone(&self.log));
+        let log: Arc<dyn GuestLog> = self.log.clone();
+        let started = self.component.instantiate(&self.configuration, &self.limits, log);
         let (instance, _) = started.map_err(call_failure)?;
         Ok(Box::new(SandboxCallee(instance)))
+    }
+
+    fn log_dropped(&self) -> u64 {
+        self.log.lines_dropped()
     }
 }
 
@@ -183,23 +189,6 @@ fn call_failure(error: CallError) -> CallFailure {
         _ => Vec::new(),
     };
     CallFailure { kind, reason: error.to_string(), backtrace }
-}
-
-/// A rule's log lines, as the host's events: the rule's name is the host's word, the text is escaped.
-struct RuleLog {
-    rule: String,
-}
-
-impl GuestLog for RuleLog {
-    fn line(&self, level: LogLevel, text: &str) {
-        let rule = self.rule.as_str();
-        match level {
-            LogLevel::Debug => tracing::debug!(target: "carpe::guest", rule, "{text}"),
-            LogLevel::Info => tracing::info!(target: "carpe::guest", rule, "{text}"),
-            LogLevel::Warn => tracing::warn!(target: "carpe::guest", rule, "{text}"),
-            LogLevel::Error => tracing::error!(target: "carpe::guest", rule, "{text}"),
-        }
-    }
 }
 
 /// A component that is new to this host, for `carpe check`: what it is, and what it needs.
@@ -237,7 +226,7 @@ pub fn inspect(sandbox: &Sandbox, bytes: &[u8], manifest: &Manifest) -> Result<I
     let component = sandbox.load(bytes)?;
     let loaded = begun.elapsed();
     let limits = manifest.limits.over(&Limits::default());
-    let log: Arc<dyn GuestLog> = Arc::new(RuleLog { rule: manifest.name.clone().unwrap_or_default() });
+    let log = RuleLog::new(manifest.name.as_deref().unwrap_or_default(), &limits);
     let begun = std::time::Instant::now();
     let (instance, description) =
         component.instantiate(manifest.configuration.as_str(), &limits, log).map_err(TrialError::Init)?;

@@ -313,6 +313,8 @@ impl Registry {
                     "a plugin is active"
                 );
                 self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+                // Once more: before a rule's first switch there is nothing that could keep it.
+                self.adopt_manifest(&rule, &candidate);
                 let mut state = self.lock();
                 if let Some(plugin) = state.plugins.get_mut(file) {
                     plugin.active = Some(version);
@@ -445,6 +447,12 @@ impl Registry {
         result.recv().unwrap_or_else(|_| Err("the host is stopping".to_owned()))
     }
 
+    /// Runs a rule that is no component.
+    #[cfg(test)]
+    pub(crate) fn run_native(&self, rule: &str, version: Version) {
+        self.switch(rule, Some(Arc::new(version))).expect("the journal takes the switch");
+    }
+
     fn unload(&self, file: &str, rule: &str) {
         match self.switch(rule, None) {
             Ok(at) => tracing::info!(plugin = file, rule, at, "a plugin was removed: its rule's state stays"),
@@ -493,7 +501,10 @@ impl Registry {
                 since: plugin.since,
                 version: active.map(|version| version.description.version.clone()),
                 hash: active.map(|version| blake3::Hash::from_bytes(version.component).to_string()),
-                work: rule.map(|rule| rule_status(rule, positions.get(&rule.name).copied(), end)),
+                work: rule.map(|rule| RuleStatus {
+                    log_dropped: active.map_or(0, |version| version.log_dropped()),
+                    ..rule_status(rule, positions.get(&rule.name).copied(), end)
+                }),
             }
         });
         status.collect()

@@ -10,6 +10,9 @@ const ABANDONED: usize = 2;
 /// The compiler recurses into what it compiles.
 const STACK_BYTES: usize = 16 << 20;
 
+/// How far compiling stands back behind what runs; on Linux this is a thread's own affair.
+const NICENESS: i32 = 10;
+
 /// Runs one piece of work at a time, each on a thread of its own, each for a bounded time.
 pub(super) struct Compiler {
     shared: Arc<Shared>,
@@ -64,6 +67,8 @@ impl Compiler {
             .name("carpe-compile".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
+                // Running rules go first. Where the system refuses, it competes with them.
+                let _ = rustix::process::nice(NICENESS);
                 let result = work();
                 // Before the result is known, so that whoever gets it finds the turn free.
                 drop(turn);

@@ -49,15 +49,15 @@ pub(super) fn new(options: &SandboxOptions) -> Result<Engine, SandboxError> {
     Ok(engine)
 }
 
-/// The same inputs give the same outputs, bit for bit, on every machine.
+/// The same inputs give the same outputs, bit for bit, on every machine. (Several memories stay
+/// allowed: a component composed of others passes strings between theirs.)
 fn deterministic(config: &mut Config) {
     config
         .concurrency_support(false)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .shared_memory(false)
-        .wasm_memory64(false)
-        .wasm_multi_memory(false);
+        .wasm_memory64(false);
 }
 
 fn pool(instances: u32) -> PoolingAllocationConfig {
@@ -68,6 +68,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_tables(instances.saturating_mul(3))
         .max_core_instances_per_component(limiter::CORE_INSTANCES)
         .max_memories_per_component(limiter::MEMORIES)
+        .max_memories_per_module(limiter::MEMORIES)
         .max_tables_per_component(limiter::TABLES)
         .max_tables_per_module(limiter::TABLES)
         .max_memory_size(MEMORY_RESERVATION)

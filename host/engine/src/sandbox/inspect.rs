@@ -57,8 +57,7 @@ impl Outline {
                 }
                 Payload::ModuleSection { unchecked_range, .. }
                 | Payload::ComponentSection { unchecked_range, .. } => {
-                    let inner =
-                        usize::try_from(unchecked_range.end - unchecked_range.start).unwrap_or(usize::MAX);
+                    let inner = unchecked_range.len();
                     rest = rest.get(inner..).ok_or_else(truncated)?;
                 }
                 _ => {}
@@ -184,7 +183,6 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "given to `map_err`")]
 fn malformed(error: wasmparser::BinaryReaderError) -> LoadError {
     LoadError::Malformed { reason: clean(error.message()).into_owned(), offset: error.offset() }
 }

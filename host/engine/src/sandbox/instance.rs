@@ -35,7 +35,7 @@ impl Instance {
         log: Arc<dyn GuestLog>,
     ) -> Result<(Instance, Description), CallError> {
         let mut store = new_store(component, limits, log);
-        // Start functions run here, so the deadline comes first; `init` gets what they leave of it.
+        // Start functions run here, so the deadline comes first.
         enter(&mut store, limits.init_cpu(), init_wall(limits));
         let instance = component.instantiate(&mut store);
         store.data_mut().leave();

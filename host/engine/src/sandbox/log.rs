@@ -27,6 +27,9 @@ pub trait GuestLog: Send + Sync {
     /// look like two, and at most a few kilobytes. Called on the thread that runs the guest: must not
     /// block.
     fn line(&self, level: LogLevel, text: &str);
+
+    /// So many lines were not given to [`GuestLog::line`], since there were too many. A line that says so follows.
+    fn dropped(&self, _lines: u64) {}
 }
 
 /// Bytes of guest text that are kept in one piece; the rest is cut.
@@ -80,8 +83,16 @@ impl Writer {
         Writer { to, per_second, second_began: Instant::now(), written: 0, dropped: 0 }
     }
 
+    /// Tells of dropped lines, if their second is over.
+    pub(super) fn settle(&mut self) {
+        // The clock is read only if there is something to tell: this runs after every call.
+        if self.dropped > 0 {
+            self.turn();
+        }
+    }
+
     /// Begins a new second if the last one is over, and tells of the lines that it dropped.
-    pub(super) fn turn(&mut self) {
+    fn turn(&mut self) {
         if self.second_began.elapsed() >= Duration::from_secs(1) {
             self.second_began = Instant::now();
             self.written = 0;
@@ -106,6 +117,7 @@ impl WriteLog for Writer {
         self.turn();
         if self.written >= self.per_second {
             self.dropped += 1;
+            self.to.dropped(1);
             return;
         }
         self.written += 1;

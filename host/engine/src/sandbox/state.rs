@@ -37,6 +37,6 @@ impl State {
     /// After it has returned or trapped.
     pub(super) fn leave(&mut self) {
         self.wasi.flush(&mut self.log);
-        self.log.turn();
+        self.log.settle();
     }
 }

@@ -8,8 +8,8 @@ use super::limiter::Refused;
 use super::log::clean;
 use crate::limits::Limits;
 
-/// Frames of a backtrace that are kept.
-pub(super) const FRAMES: usize = 16;
+/// Frames of a backtrace that are kept. A panic in Rust takes a dozen by itself.
+pub(super) const FRAMES: usize = 32;
 
 /// The runtime tells of this only in words; `tests/sandbox.rs` notices if they change.
 const TOO_MUCH_RETURNED: &str = "fuel allocated for hostcalls has been exhausted";

@@ -1,8 +1,8 @@
 //! A closed, deterministic WASI 0.2, for languages whose runtimes cannot do without.
 //!
 //! There is nothing behind it: no files, no network, no environment, no arguments, no input. The wall
-//! clock stands still, the monotonic clock counts how often it was asked, random bytes come from one
-//! fixed stream; clocks and stream begin anew with every call, so that a rule stays a function of its
+//! clock stands still, the monotonic clock counts how often it was asked and what was waited for, random
+//! bytes come from one fixed stream; clocks and stream begin anew with every call, so that a rule stays a function of its
 //! batch. What a guest prints goes to the log.
 
 mod cli;
@@ -45,20 +45,21 @@ pub(super) const INTERFACES: [&str; 20] = [
 
 /// What the closed WASI holds for one instance.
 pub(super) struct Wasi {
-    clock_asked: u64,
+    /// What the monotonic clock said last, in nanoseconds.
+    monotonic: u64,
     random: RandomStream,
     printed: Printed,
 }
 
 impl Wasi {
     pub(super) fn new() -> Wasi {
-        Wasi { clock_asked: 0, random: RandomStream::new(), printed: Printed::default() }
+        Wasi { monotonic: 0, random: RandomStream::new(), printed: Printed::default() }
     }
 
     /// Begins anew, as before every call.
     pub(super) fn reset(&mut self) {
-        self.clock_asked = 0;
-        self.random = RandomStream::new();
+        self.monotonic = 0;
+        self.random.reset();
     }
 
     /// Logs the lines that were begun and not ended.

@@ -162,3 +162,22 @@ fn lines_for_the_log_are_escaped_and_counted() {
     assert_eq!(lines[..2], ["Warn: no\\nway", "Warn: no\\nway"]);
     assert!(lines[2].contains("2 more lines were dropped: at most 2 a second"), "{lines:?}");
 }
+
+#[test]
+fn instances_work_on_any_thread_side_by_side() {
+    let component = super::SANDBOX.load(&Guest::handle(FAIL).with(WORDS).build()).expect("loads");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let (mut instance, _) =
+                    component.instantiate("{}", &limits(), Arc::new(Log::default())).expect("starts");
+                for _ in 0..100 {
+                    let answer = std::thread::scope(|other| {
+                        other.spawn(|| instance.handle(&Batch::default())).join().expect("no panic")
+                    });
+                    assert_eq!(answer, Err(CallError::Rule("no\\nway".to_owned())));
+                }
+            });
+        }
+    });
+}

@@ -1,5 +1,8 @@
 //! What is refused before anything of it runs, and in which words.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use carpe::sandbox::{LoadError, Sandbox, SandboxOptions};
 
 use super::guest::Guest;
@@ -154,6 +157,83 @@ fn too_big_is_refused_unread_and_just_fitting_is_not() {
 }
 
 #[test]
+fn what_takes_too_long_to_compile_is_given_up() {
+    let functions: String = (0..20_000)
+        .map(|number| format!("(func (param i32) (result i32) (i32.mul (local.get 0) (i32.const {number})))"))
+        .collect();
+    let bytes = Guest::default().with(&functions).build();
+    let limit = Duration::from_millis(1);
+    let options = SandboxOptions { max_instances: 2, compile_timeout: limit, ..SandboxOptions::default() };
+    let refused = Sandbox::new(options).expect("sandbox").load(&bytes).map(drop);
+    assert_eq!(refused, Err(LoadError::CompileTimeout { limit }));
+}
+
+#[test]
+fn memories_and_instances_are_bounded_in_number() {
+    let rule = "(core module $main (func (export \"run\")))
+        (core instance $main (instantiate $main)) (func $run (canon lift (core func $main \"run\")))
+        (instance $rule (export \"init\" (func $run)) (export \"handle\" (func $run)))
+        (export \"carpe:rule/rule@0.1.0\" (instance $rule))";
+    let memories = |count| {
+        let module =
+            format!("(core module $m {}) (core instance (instantiate $m))", "(memory 0)".repeat(count));
+        refusal(&component(&format!("{module} {rule}")))
+    };
+    assert_eq!(memories(4), "it loaded");
+    assert!(memories(5).contains("memories"), "{}", memories(5));
+    let instances = |count| {
+        let instances = "(core instance (instantiate $m))".repeat(count);
+        refusal(&component(&format!("(core module $m) {instances} {rule}")))
+    };
+    assert_eq!(instances(63), "it loaded");
+    assert!(instances(64).contains("instances"), "{}", instances(64));
+    let imports = "(import \"a\" (func))".replace('a', "a{}");
+    let many: String = (0..1_001).map(|number| imports.replace("{}", &number.to_string())).collect();
+    assert!(refusal(&component(&many)).contains("more than 1000 things"));
+}
+
+#[test]
+fn a_component_composed_of_others_compiles() {
+    let text = r#"
+        (component $inner
+            (core module $m
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+                (func (export "take") (param i32 i32)))
+            (core instance $m (instantiate $m))
+            (func (export "take") (param "text" string)
+                (canon lift (core func $m "take") (memory (core memory $m "memory")) (realloc (core func $m "realloc")))))
+        (instance $inner (instantiate $inner))
+        (core module $memory (memory (export "memory") 1))
+        (core instance $memory (instantiate $memory))
+        (core func $take (canon lower (func $inner "take") (memory (core memory $memory "memory"))))
+        (core module $main
+            (import "inner" "take" (func $take (param i32 i32)))
+            (func (export "run") (call $take (i32.const 0) (i32.const 1))))
+        (core instance $main (instantiate $main (with "inner" (instance (export "take" (func $take))))))
+        (func $run (canon lift (core func $main "run")))
+        (instance $rule (export "init" (func $run)) (export "handle" (func $run)))
+        (export "carpe:rule/rule@0.1.0" (instance $rule))"#;
+    assert_eq!(refusal(&component(text)), "it loaded");
+}
+
+#[test]
+fn a_damaged_cache_is_no_obstacle() {
+    let folder = tempfile::tempdir().expect("folder");
+    let options = || SandboxOptions {
+        max_instances: 2,
+        cache_dir: Some(folder.path().to_owned()),
+        ..SandboxOptions::default()
+    };
+    let bytes = Guest::default().build();
+    Sandbox::new(options()).expect("sandbox").load(&bytes).expect("loads");
+    for path in files_below(folder.path()) {
+        std::fs::write(path, b"damaged").expect("writable");
+    }
+    assert!(Sandbox::new(options()).expect("sandbox").load(&bytes).is_ok());
+}
+
+#[test]
 fn compiled_components_are_kept_in_the_folder() {
     let folder = tempfile::tempdir().expect("folder");
     let options = || SandboxOptions {
@@ -162,14 +242,7 @@ fn compiled_components_are_kept_in_the_folder() {
         ..SandboxOptions::default()
     };
     let files = || {
-        let mut found = Vec::new();
-        let mut folders = vec![folder.path().to_owned()];
-        while let Some(next) = folders.pop() {
-            for entry in std::fs::read_dir(next).expect("readable") {
-                let path = entry.expect("entry").path();
-                if path.is_dir() { folders.push(path) } else { found.push(path) }
-            }
-        }
+        let found = files_below(folder.path());
         found.iter().filter(|path| path.extension().is_none()).count()
     };
     let bytes = Guest::default().build();
@@ -178,4 +251,16 @@ fn compiled_components_are_kept_in_the_folder() {
     let component = Sandbox::new(options()).expect("sandbox").load(&bytes).expect("loads again");
     assert_eq!(files(), 1);
     component.instantiate("{}", &limits(), std::sync::Arc::new(Log::default())).expect("starts");
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("readable") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
 }

@@ -8,10 +8,15 @@ use super::guest::Guest;
 use super::{Log, limits, start_with};
 
 const CLOCKS: &str = "package wasi:clocks@0.2.6;
-    interface monotonic-clock { now: func() -> u64; }
+    interface monotonic-clock {
+        use wasi:io/poll@0.2.0.{pollable};
+        now: func() -> u64;
+        subscribe-duration: func(when: u64) -> pollable;
+    }
     interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }";
 const RANDOM: &str = "package wasi:random@0.2.3; interface random { get-random-u64: func() -> u64; }";
 const IO: &str = "package wasi:io@0.2.0;
+    interface poll { resource pollable { block: func(); } }
     interface error { resource error; }
     interface streams {
         use error.{error};
@@ -31,15 +36,20 @@ fn looks_around() -> Guest {
         imports: r#"
             (import "wasi:random/random@0.2.3" "get-random-u64" (func $random (result i64)))
             (import "wasi:clocks/monotonic-clock@0.2.6" "now" (func $monotonic (result i64)))
+            (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration"
+                (func $sleep (param i64) (result i32)))
+            (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
             (import "wasi:clocks/wall-clock@0.2.6" "now" (func $wall (param i32)))"#
             .to_owned(),
-        packages: vec![CLOCKS, RANDOM],
+        packages: vec![IO, CLOCKS, RANDOM],
         world: "import wasi:random/random@0.2.3; import wasi:clocks/monotonic-clock@0.2.6; \
                 import wasi:clocks/wall-clock@0.2.6;",
         init: "(drop (call $random)) (drop (call $monotonic))".to_owned(),
         ..Guest::handle(
             "(i64.store (i32.const 3000) (call $random)) (i64.store (i32.const 3008) (call $random))
-             (i64.store (i32.const 3016) (call $monotonic)) (i64.store (i32.const 3024) (call $monotonic))
+             (i64.store (i32.const 3016) (call $monotonic))
+             (call $block (call $sleep (i64.const 3600000000000)))
+             (i64.store (i32.const 3024) (call $monotonic))
              (call $wall (i32.const 3032))
              (i32.store (i32.const 1028) (i32.const 2000)) (i32.store (i32.const 1032) (i32.const 1))
              (i32.store8 (i32.const 2004) (i32.const 1))
@@ -63,7 +73,8 @@ fn clocks_and_random_bytes_are_the_same_in_every_call_of_every_instance() {
     let numbers: Vec<u64> =
         seen[0].chunks_exact(8).map(|eight| u64::from_le_bytes(eight.try_into().expect("eight"))).collect();
     assert_ne!(numbers[0], numbers[1]);
-    assert_eq!(numbers[2..], [1, 2, 0, 0]);
+    // An hour's sleep takes no time, but the clock says that it did.
+    assert_eq!(numbers[2..], [1, 3_600_000_000_002, 0, 0]);
 }
 
 fn prints(handle: &str) -> Guest {

@@ -24,13 +24,21 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
     let mut monotonic = linker.instance("wasi:clocks/monotonic-clock@0.2.0")?;
     monotonic.func_wrap("now", |mut store: StoreContextMut<'_, State>, ()| {
-        let asked = &mut store.data_mut().wasi.clock_asked;
-        *asked += 1;
-        Ok((*asked,))
+        let now = &mut store.data_mut().wasi.monotonic;
+        *now = now.saturating_add(1);
+        Ok((*now,))
     })?;
     monotonic.func_wrap("resolution", |_, ()| Ok((RESOLUTION,)))?;
-    // Every wait is over at once.
-    monotonic
-        .func_wrap("subscribe-instant", |_, (_when,): (u64,)| Ok((Resource::<Pollable>::new_own(0),)))?;
-    monotonic.func_wrap("subscribe-duration", |_, (_when,): (u64,)| Ok((Resource::<Pollable>::new_own(0),)))
+    // Every wait is over at once, and the clock agrees: a runtime that looks at it afterwards would
+    // otherwise wait again, for ever.
+    monotonic.func_wrap("subscribe-instant", |mut store: StoreContextMut<'_, State>, (when,): (u64,)| {
+        let now = &mut store.data_mut().wasi.monotonic;
+        *now = when.max(*now);
+        Ok((Resource::<Pollable>::new_own(0),))
+    })?;
+    monotonic.func_wrap("subscribe-duration", |mut store: StoreContextMut<'_, State>, (duration,): (u64,)| {
+        let now = &mut store.data_mut().wasi.monotonic;
+        *now = now.saturating_add(duration);
+        Ok((Resource::<Pollable>::new_own(0),))
+    })
 }

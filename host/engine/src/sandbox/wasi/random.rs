@@ -18,6 +18,11 @@ impl RandomStream {
         RandomStream(blake3::Hasher::new().update(SEED).finalize_xof())
     }
 
+    /// Back to the beginning.
+    pub(super) fn reset(&mut self) {
+        self.0.set_position(0);
+    }
+
     fn bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
         match usize::try_from(length) {
             Ok(known) if length <= BYTES_AT_ONCE => {

@@ -1,0 +1,4 @@
+//! The host from end to end: what it promises, and what guests, files and crashes do to break it.
+
+mod guests;
+mod hostile;
