@@ -82,7 +82,7 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
     let mut city = City::new(seed);
     let books = Books::default();
     let (reload, refused) = {
-        let feed = books.feed(&mut city, &daemon.events, Duration::from_secs(seconds));
+        let feed = books.feed_day(&mut city, &daemon.events, Duration::from_secs(seconds));
         let changes = async {
             tokio::time::sleep(Duration::from_secs(seconds).mul_f64(0.35)).await;
             let reload = replace(&daemon, &books, &screen).await?;
@@ -93,6 +93,7 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
         changed
     };
     screen.say("the day is over: the last cars leave, the last doses come due");
+    books.feed_evening(&mut city, &daemon.events).await?;
     let status = finish(&daemon, &books, &receiver).await?;
     let stop = daemon.stop().await?;
     shown.await.context("the host's moments cannot be read")?;

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use carpe::{Event, Instant};
 use reqwest::{StatusCode, header};
 use serde::Deserialize;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::city::{City, TICK_MS, Tick};
 use super::receiver::now;
@@ -43,27 +43,38 @@ struct Accepted {
 }
 
 impl Books {
-    /// Lets the city live for `length`, and then until the last dose is taken that will be.
-    pub(super) async fn feed(&self, city: &mut City, host: &HostClient, length: Duration) -> Result<(), Failure> {
+    /// Lets the city live for so long.
+    pub(super) async fn feed_day(&self, city: &mut City, host: &HostClient, length: Duration) -> Result<(), Failure> {
         let begun = Monotonic::now();
-        let mut clock = tokio::time::interval(Duration::from_millis(TICK_MS));
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let mut clock = clock();
+        while begun.elapsed() < length {
             clock.tick().await;
-            let day_is_over = begun.elapsed() >= length;
-            if day_is_over && city.is_done() {
-                return Ok(());
-            }
-            let sent_at = now();
-            let tick = city.next(sent_at, day_is_over);
-            if !tick.events.is_empty() {
-                self.sent.set(self.sent.get() + tick.events.len() as u64);
-                let Accepted { accepted, repeated } = send(host, &tick.events).await?;
-                self.accepted.set(self.accepted.get() + accepted);
-                self.repeated.set(self.repeated.get() + repeated);
-                self.note(tick, sent_at, now());
-            }
+            self.feed(city, host, false).await?;
         }
+        Ok(())
+    }
+
+    /// Until the last dose is taken that will be.
+    pub(super) async fn feed_evening(&self, city: &mut City, host: &HostClient) -> Result<(), Failure> {
+        let mut clock = clock();
+        while !city.is_done() {
+            clock.tick().await;
+            self.feed(city, host, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn feed(&self, city: &mut City, host: &HostClient, day_is_over: bool) -> Result<(), Failure> {
+        let sent_at = now();
+        let tick = city.next(sent_at, day_is_over);
+        if !tick.events.is_empty() {
+            self.sent.set(self.sent.get() + tick.events.len() as u64);
+            let Accepted { accepted, repeated } = send(host, &tick.events).await?;
+            self.accepted.set(self.accepted.get() + accepted);
+            self.repeated.set(self.repeated.get() + repeated);
+            self.note(tick, sent_at, now());
+        }
+        Ok(())
     }
 
     fn note(&self, tick: Tick, sent_at: Instant, accepted_at: Instant) {
@@ -97,6 +108,12 @@ impl Books {
     pub(super) fn last_deadline(&self) -> Instant {
         self.doses.borrow().open.values().copied().max().unwrap_or_default()
     }
+}
+
+fn clock() -> Interval {
+    let mut clock = tokio::time::interval(Duration::from_millis(TICK_MS));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
 }
 
 /// Sends a batch, again if the host is busy. Returns when it is durable.
