@@ -167,9 +167,9 @@ async fn dead_letters(
 }
 
 async fn wrong_method(method: Method) -> Problem {
-    Problem::method(method.as_str(), "GET it")
+    Problem::method(method.as_str()).hint("GET it")
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    Problem::not_found(uri.path(), "GET /healthz, /readyz, /status, /metrics or /dead-letters")
+    Problem::not_found(uri.path()).hint("GET /healthz, /readyz, /status, /metrics or /dead-letters")
 }

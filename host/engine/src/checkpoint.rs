@@ -14,7 +14,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{ActionId, Position};
+use crate::journal::{ActionId, Position, VersionRecord};
 use crate::moment::Moment;
 use crate::pipeline::keys::{Key, KeyState};
 use crate::pipeline::lane::DeadLetter;
@@ -26,13 +26,6 @@ const FORMAT: u8 = 1;
 pub(crate) struct CheckpointStore {
     database: Database,
     rules: Keyspace,
-}
-
-/// Which version of a rule a checkpoint was made with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct VersionRecord {
-    pub(crate) component: [u8; 32],
-    pub(crate) configuration: String,
 }
 
 /// Where a rule stands.
@@ -223,7 +216,11 @@ mod tests {
         let state = KeyState { state: Some([1, 2, 3].into()), ..KeyState::default() };
         let record = |position| RuleRecord {
             position,
-            version: Some(VersionRecord { component: [7; 32], configuration: "{}".into() }),
+            version: Some(VersionRecord {
+                component: [7; 32],
+                configuration: "{}".into(),
+                limits: "{}".into(),
+            }),
         };
         let letter = DeadLetter {
             input: InputRef {

@@ -388,7 +388,8 @@ impl Host {
     pub(crate) fn stuck(&self) -> String {
         let shared = &self.0.shared;
         let report = self.report(Duration::from_secs(1));
-        let pending: Vec<_> = self.0.registry.rules().iter().map(|rule| rule.pending.load(Ordering::Acquire)).collect();
+        let pending: Vec<_> =
+            self.0.registry.rules().iter().map(|rule| rule.pending.load(Ordering::Acquire)).collect();
         format!(
             "intake idle {}, registry settled {}, quiet {}, open {}, pending {pending:?}, {report:?}",
             shared.intake.is_idle(),

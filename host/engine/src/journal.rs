@@ -11,6 +11,7 @@ mod testing;
 
 pub use entry::{
     ActionId, Body, Decision, Entry, Epoch, InputId, InputRef, KeyChange, OutcomeEntry, Position, SourceRead,
+    VersionRecord,
 };
 pub use file::{FileJournal, FileJournalOptions};
 pub use memory::MemoryJournal;

@@ -72,6 +72,8 @@ struct State {
     rule_routes: HashMap<String, Vec<Route>>,
     timed: BinaryHeap<Reverse<(Monotonic, ActionId)>>,
     closed: HashMap<String, Vec<ActionId>>,
+    /// At a start rules come back before their routes do: until then their actions wait here.
+    held: Option<Vec<ActionId>>,
     stopped: bool,
 }
 
@@ -94,6 +96,8 @@ struct Open {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// Where it goes is not known yet.
+    Held,
     Queued,
     /// A try is under way, and must have ended by then.
     Trying(Monotonic),
@@ -124,7 +128,7 @@ impl Outbox {
             status: SinkStatus { name: name.clone(), ..SinkStatus::default() },
             ..SinkState::default()
         });
-        let state = State { sinks: states.collect(), routes, ..State::default() };
+        let state = State { sinks: states.collect(), routes, held: Some(Vec::new()), ..State::default() };
         Arc::new(Outbox {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -148,58 +152,94 @@ impl Outbox {
     }
 
     /// Takes a moment's actions. `maybe_tried`: they may have gone out before the last start.
-    /// Returns the name of a sink that has as much waiting as it may.
+    /// Returns why the rule should rest, if so: a sink has as much waiting as it may.
     pub(crate) fn take(self: &Arc<Self>, moment: &Arc<Moment>, maybe_tried: bool) -> Option<String> {
-        let mut full = None;
-        let mut ends = Vec::new();
-        let mut backs = Vec::new();
-        {
+        let ids = {
             let mut state = self.lock();
+            let mut ids = Vec::with_capacity(moment.actions.len());
             for (place, action) in moment.actions.iter().enumerate() {
                 if self.settled.contains(&action.id) || state.open.contains_key(&action.id) {
                     continue;
                 }
-                let target = state.target_of(&moment.rule, &action.name);
-                let mut open = Open {
+                let open = Open {
                     moment: Arc::clone(moment),
                     action: place,
                     sink: None,
                     attempts: 0,
                     maybe_tried,
                     since: Monotonic::now(),
-                    phase: Phase::Ending,
+                    phase: Phase::Held,
                 };
-                let withheld = |detail: String| End {
-                    id: action.id,
-                    status: Status::Withheld,
-                    answer: Data::Absent,
-                    detail,
+                state.open.insert(action.id, open);
+                ids.push(action.id);
+            }
+            if let Some(held) = &mut state.held {
+                held.extend(ids);
+                return (held.len() >= WAITING_PER_SINK).then(|| "routes are not known yet".to_owned());
+            }
+            ids
+        };
+        self.direct(&ids)
+    }
+
+    /// Routes are known: what was held back goes on its way.
+    pub(crate) fn open(self: &Arc<Self>) {
+        let held = self.lock().held.take().unwrap_or_default();
+        // Nothing more can be put in than there is already.
+        drop(self.direct(&held));
+    }
+
+    /// Puts actions on their way: to a sink's queue, back into the host, or nowhere.
+    fn direct(self: &Arc<Self>, ids: &[ActionId]) -> Option<String> {
+        let mut full = None;
+        let mut ends = Vec::new();
+        let mut backs = Vec::new();
+        {
+            let mut state = self.lock();
+            for &id in ids {
+                let Some(open) = state.open.get(&id) else { continue };
+                let moment = Arc::clone(&open.moment);
+                let action = &moment.actions[open.action];
+                let mut withhold = |detail: String| {
+                    ends.push(End { id, status: Status::Withheld, answer: Data::Absent, detail })
                 };
-                match target {
-                    Some(Target::Host { event_type }) => backs.push((action.id, event_type)),
+                let (sink, phase) = match state.target_of(&moment.rule, &action.name) {
+                    Some(Target::Host { event_type }) => {
+                        backs.push((id, moment, event_type));
+                        (None, Phase::Ending)
+                    }
                     Some(Target::Sink(name)) => match self.sinks.iter().position(|(known, _)| *known == name)
                     {
                         Some(sink) => {
-                            open.sink = Some(sink);
-                            open.phase = Phase::Queued;
                             let of_sink = &mut state.sinks[sink];
-                            of_sink.queue.push_back(action.id);
+                            of_sink.queue.push_back(id);
                             of_sink.status.waiting += 1;
                             if of_sink.status.waiting >= WAITING_PER_SINK {
-                                full = Some(name);
+                                full =
+                                    Some(format!("the sink `{name}` has as many actions waiting as it may"));
                             }
+                            (Some(sink), Phase::Queued)
                         }
-                        None => ends.push(withheld(format!(
-                            "the route leads to the sink `{name}`, which is not configured"
-                        ))),
+                        None => {
+                            withhold(format!(
+                                "the route leads to the sink `{name}`, which is not configured"
+                            ));
+                            (None, Phase::Ending)
+                        }
                     },
-                    None => ends.push(withheld(format!("no route takes the action `{}`", action.name))),
+                    None => {
+                        withhold(format!("no route takes the action `{}`", action.name));
+                        (None, Phase::Ending)
+                    }
+                };
+                if let Some(open) = state.open.get_mut(&id) {
+                    open.sink = sink;
+                    open.phase = phase;
                 }
-                state.open.insert(action.id, open);
             }
         }
-        for (id, event_type) in backs {
-            self.send_back(id, moment, event_type.as_deref());
+        for (id, moment, event_type) in backs {
+            self.send_back(id, &moment, event_type.as_deref());
         }
         for end in ends {
             self.end(end);

@@ -67,8 +67,8 @@ pub(crate) struct ToCheckpoint {
 }
 
 impl Shared {
-    /// Takes a moment's actions into the outbox and tells whoever listens. Returns the name of a sink that
-    /// is full.
+    /// Takes a moment's actions into the outbox and tells whoever listens. Returns why the rule should rest, if
+    /// so.
     pub(crate) fn announce(&self, moment: &Arc<Moment>) -> Option<String> {
         self.moment_count.fetch_add(1, Ordering::Relaxed);
         let full = if moment.actions.is_empty() {

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::journal::{ActionId, Body, Decision, Entry, InputId, Journal, JournalError, Position};
+use crate::journal::{
+    ActionId, Body, Decision, Entry, InputId, Journal, JournalError, Position, VersionRecord,
+};
 use crate::pipeline::known::{KnownIds, KnownLimits, event_key};
 use crate::pipeline::lane::DeadLetter;
 
@@ -20,8 +22,8 @@ pub(crate) struct Recovered {
 /// What was decided about a rule, in the journal's order.
 #[derive(Debug, Default)]
 pub(crate) struct RuleDecisions {
-    /// From when on which version, if any: its component and configuration.
-    pub(crate) switches: Vec<(Position, Option<([u8; 32], String)>)>,
+    /// From when on which version, if any.
+    pub(crate) switches: Vec<(Position, Option<VersionRecord>)>,
     pub(crate) set_aside: HashMap<InputId, DeadLetter>,
 }
 
@@ -51,9 +53,7 @@ impl Recovered {
             Body::Decision { rule, decision } => {
                 let rule = self.rules.entry(rule.clone()).or_default();
                 match decision {
-                    Decision::Switch { at, component, configuration, .. } => {
-                        rule.switches.push((*at, Some((*component, configuration.clone()))));
-                    }
+                    Decision::Switch { at, to, .. } => rule.switches.push((*at, Some(to.clone()))),
                     Decision::Unload { at } => rule.switches.push((*at, None)),
                     Decision::SetAside { input, key, reason, backtrace } => {
                         let letter = DeadLetter {

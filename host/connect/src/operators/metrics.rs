@@ -147,7 +147,10 @@ impl Out<'_> {
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
+            match N {
+                0 => family.encode_gauge(&value)?,
+                _ => family.encode_family(&labels)?.encode_gauge(&value)?,
+            }
         }
         Ok(())
     }

@@ -167,9 +167,9 @@ fn uncertain(what: &str) -> Problem {
 }
 
 async fn wrong_method(method: Method) -> Problem {
-    Problem::method(method.as_str(), "POST a CloudEvent here")
+    Problem::method(method.as_str()).hint("POST a CloudEvent here")
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    Problem::not_found(uri.path(), "POST events to / or /events")
+    Problem::not_found(uri.path()).hint("POST events to / or /events")
 }

@@ -10,7 +10,7 @@ use carpe_connect::{Bounds, Intake};
 use tokio::sync::watch;
 
 #[derive(Clone)]
-pub struct Recorder(Arc<Inner>);
+pub(crate) struct Recorder(Arc<Inner>);
 
 struct Inner {
     host: Host,
@@ -32,50 +32,50 @@ struct State {
 }
 
 impl Recorder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Recorder::with(Bounds { event_bytes: 4096, batch_events: 100 })
     }
 
-    pub fn with(bounds: Bounds) -> Self {
+    pub(crate) fn with(bounds: Bounds) -> Self {
         let host = Host::builder().threads(1).max_event_bytes(bounds.event_bytes).start().unwrap();
         let (count, open) = (watch::Sender::new(0), watch::Sender::new(true));
         Recorder(Arc::new(Inner { host, state: Mutex::default(), count, open, bounds }))
     }
 
-    pub fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.state().events.clone()
     }
 
-    pub fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         self.state().events.iter().map(|event| event.id.clone()).collect()
     }
 
-    pub fn groups(&self) -> Vec<usize> {
+    pub(crate) fn groups(&self) -> Vec<usize> {
         self.state().groups.clone()
     }
 
     /// Refuses the next submission so.
-    pub fn refuse(&self, error: SubmitError) {
+    pub(crate) fn refuse(&self, error: SubmitError) {
         self.state().refusals.push_back(error);
     }
 
     /// Each receipt fails so.
-    pub fn fail(&self, error: fn() -> SubmitError) {
+    pub(crate) fn fail(&self, error: fn() -> SubmitError) {
         self.state().failure = Some(error);
     }
 
     /// Events with this id are refused as invalid.
-    pub fn refuse_id(&self, id: &str) {
+    pub(crate) fn refuse_id(&self, id: &str) {
         self.state().bad_ids.insert(id.to_owned());
     }
 
     /// While closed, nothing becomes durable.
-    pub fn open(&self, open: bool) {
+    pub(crate) fn open(&self, open: bool) {
         self.0.open.send_replace(open);
     }
 
     /// Waits until so many events were taken, repeats not counted.
-    pub async fn taken(&self, count: usize) {
+    pub(crate) async fn taken(&self, count: usize) {
         let mut counted = self.0.count.subscribe();
         counted.wait_for(|&taken| taken >= count).await.unwrap();
     }

@@ -1,4 +1,5 @@
 //! Sources, sinks and listeners, over real sockets and files.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, too, may fail only so")]
 
 mod file_sink;
 mod file_source;

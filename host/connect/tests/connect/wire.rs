@@ -6,28 +6,28 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
     /// The `detail` of a problem, with its status checked.
-    pub fn detail(&self, status: u16) -> String {
+    pub(crate) fn detail(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         let problem = self.json();
@@ -38,7 +38,7 @@ impl Answer {
 }
 
 /// Sends `head` (lines; `host` is added), then `body`, and reads the answer.
-pub async fn request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
+pub(crate) async fn request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let lines: Vec<&str> = head.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut lines = lines.join("\r\n");
@@ -50,19 +50,19 @@ pub async fn request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
 }
 
 /// The same, with `content-length`.
-pub async fn post(address: SocketAddr, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+pub(crate) async fn post(address: SocketAddr, headers: &str, body: impl AsRef<[u8]>) -> Answer {
     let body = body.as_ref();
     let head = format!("POST / HTTP/1.1\n{}\ncontent-length: {}", headers.trim(), body.len());
     request(address, &head, body).await
 }
 
 /// A GET.
-pub async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     request(address, &format!("GET {path} HTTP/1.1\n{headers}"), b"").await
 }
 
 /// Reads an answer to the end of the connection.
-pub async fn answer(mut stream: TcpStream) -> Answer {
+pub(crate) async fn answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes).await;
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");

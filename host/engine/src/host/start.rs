@@ -12,7 +12,9 @@ use tokio::sync::broadcast;
 use super::builder::{HostBuilder, StartError};
 use super::{Host, Inner};
 use crate::checkpoint::{CheckpointStore, RuleRecord};
-use crate::journal::{Body, FileJournal, FileJournalOptions, Journal, MemoryJournal, Position};
+use crate::journal::{
+    Body, FileJournal, FileJournalOptions, Journal, MemoryJournal, Position, VersionRecord,
+};
 use crate::outbox::Outbox;
 use crate::pipeline::intake::{Appender, Intake};
 use crate::pipeline::lane::Lane;
@@ -186,24 +188,19 @@ fn recover_rule(
     let position = record.position;
     // Written with a checkpoint, but of inputs after it: they are found again.
     letters.retain(|letter| letter.input.position < position);
-    let mut versions: HashMap<([u8; 32], String), Arc<Version>> = HashMap::new();
-    let mut version_of = |component: [u8; 32], configuration: String| -> Result<Arc<Version>, StartError> {
-        if let Some(known) = versions.get(&(component, configuration.clone())) {
+    let mut versions: HashMap<VersionRecord, Arc<Version>> = HashMap::new();
+    let mut version_of = |record: VersionRecord| -> Result<Arc<Version>, StartError> {
+        if let Some(known) = versions.get(&record) {
             return Ok(Arc::clone(known));
         }
-        let version = registry.recover(name, &component, &configuration).map_err(StartError::Component)?;
-        versions.insert((component, configuration), Arc::clone(&version));
+        let version = registry.recover(name, &record).map_err(StartError::Component)?;
+        versions.insert(record, Arc::clone(&version));
         Ok(version)
     };
-    let version = match record.version {
-        Some(version) => Some(version_of(version.component, version.configuration)?),
-        None => None,
-    };
+    let version = record.version.map(&mut version_of).transpose()?;
     let mut plan: VecDeque<(Position, Option<Arc<Version>>)> = VecDeque::new();
     for (at, switch) in decided.switches.into_iter().filter(|(at, _)| *at >= position) {
-        let version =
-            switch.map(|(component, configuration)| version_of(component, configuration)).transpose()?;
-        plan.push_back((at, version));
+        plan.push_back((at, switch.map(&mut version_of).transpose()?));
     }
     let mut spread: Vec<Lane> =
         (0..lanes).map(|_| Lane::new(version.clone(), position, shared.checkpoints.is_some())).collect();
@@ -216,7 +213,6 @@ fn recover_rule(
     let rule = Rule::new(name.to_owned(), spread, Horizon::at(0), set_aside, letters.into());
     registry.adopt(Arc::clone(&rule));
     for moment in open {
-        // Its routes come with its manifest, which is read later: until then the host's count.
         shared.outbox.take(&Arc::new(moment), true);
     }
     shared.mailbox.ask(Request::Add { rule, from: position, plan });
@@ -246,6 +242,8 @@ fn load_plugins(
         None => registry.no_folder(),
     }
     registry.wait_until_settled();
+    // Until here a rule that was recovered had no routes of its own.
+    host.0.shared.outbox.open();
     let refused = registry.status(&HashMap::new()).into_iter().find(|plugin| {
         names.contains(&plugin.file) && matches!(plugin.state, PluginState::Refused | PluginState::Failing)
     });

@@ -114,11 +114,9 @@ pub enum Decision {
     Switch {
         /// The first position that the version is given.
         at: Position,
-        /// blake3 of the component.
-        component: [u8; 32],
-        /// The configuration for `init`, a JSON text.
-        configuration: String,
-        /// The rule's own version.
+        /// What decides from there on.
+        to: VersionRecord,
+        /// The rule's own version, for people.
         version: String,
     },
     /// From `at` on it is given nothing.
@@ -163,6 +161,17 @@ pub enum Decision {
         /// One past the last.
         to: Position,
     },
+}
+
+/// All that a rule's decisions depend on, beside its inputs: with it, they can be computed again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VersionRecord {
+    /// blake3 of the component.
+    pub component: [u8; 32],
+    /// The configuration for `init`, a JSON text.
+    pub configuration: String,
+    /// The limits it runs under, a JSON text: one more or less is a default.
+    pub limits: String,
 }
 
 /// Names an input in the journal, so that a person can find it again.

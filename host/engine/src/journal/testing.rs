@@ -95,8 +95,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), state: None }),
         decision(Decision::Switch {
             at: 5,
-            component: [3; 32],
-            configuration: "{}".into(),
+            to: VersionRecord { component: [3; 32], configuration: "{}".into(), limits: "{}".into() },
             version: "1.2.3".into(),
         }),
         decision(Decision::Unload { at: 6 }),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::journal::VersionRecord;
 use crate::limits::Limits;
 use crate::rule::{Batch, Description, Effects};
 
@@ -54,8 +55,7 @@ impl CallFailure {
 
 /// One version of a rule: its program, its configuration, and a few instances that wait for work.
 pub(crate) struct Version {
-    pub(crate) component: [u8; 32],
-    pub(crate) configuration: String,
+    pub(crate) record: VersionRecord,
     pub(crate) description: Description,
     pub(crate) limits: Limits,
     pub(crate) has_migration: bool,
@@ -87,8 +87,13 @@ impl Version {
         program: Box<dyn Program>,
         budget: Arc<InstanceBudget>,
     ) -> Self {
-        let idle = Mutex::default();
-        Version { component, configuration, description, limits, has_migration, program, idle, budget }
+        // A struct of numbers: it always has a JSON text.
+        let record = VersionRecord {
+            component,
+            configuration,
+            limits: serde_json::to_string(&limits).unwrap_or_default(),
+        };
+        Version { record, description, limits, has_migration, program, idle: Mutex::default(), budget }
     }
 
     /// An idle instance, or a fresh one.
@@ -119,11 +124,6 @@ impl Version {
 
     pub(crate) fn log_dropped(&self) -> u64 {
         self.program.log_dropped()
-    }
-
-    /// Whether `other` decides the same.
-    pub(crate) fn same_as(&self, component: &[u8; 32], configuration: &str) -> bool {
-        self.component == *component && self.configuration == configuration
     }
 }
 

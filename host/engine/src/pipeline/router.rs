@@ -14,16 +14,16 @@ use super::intake::SubmitError;
 use super::key::key_of;
 use super::program::Version;
 use super::runtime::{Horizon, Item, Rule};
-use crate::checkpoint::{Marker, RuleRecord, VersionRecord};
+use crate::checkpoint::{Marker, RuleRecord};
 use crate::event::Instant;
 use crate::journal::{Body, Decision, Entry, Position};
 
 /// How many inputs may wait in a rule's lanes. Past it the rule lags, and its inputs wait in the journal.
-const WAITING_INPUTS: usize = 8_192;
+const WAITING_INPUTS: usize = if cfg!(test) { 8 } else { 8_192 };
 /// How many bytes of events may wait there.
 const WAITING_BYTES: usize = 32 << 20;
 /// A rule that lags is read for again when fewer than this wait.
-pub(crate) const ROOM: usize = 2_048;
+pub(crate) const ROOM: usize = if cfg!(test) { 4 } else { 2_048 };
 /// How much of the journal is read for a rule at a time.
 const READ_BYTES: usize = 1 << 20;
 
@@ -398,8 +398,7 @@ impl Router {
         let decision = match &version {
             Some(version) => Decision::Switch {
                 at,
-                component: version.component,
-                configuration: version.configuration.clone(),
+                to: version.record.clone(),
                 version: version.description.version.clone(),
             },
             None => Decision::Unload { at },
@@ -632,10 +631,7 @@ impl Course {
     }
 
     fn mark(&mut self, position: Position, before: Instant) {
-        let version = self.version.as_ref().map(|version| VersionRecord {
-            component: version.component,
-            configuration: version.configuration.clone(),
-        });
+        let version = self.version.as_ref().map(|version| version.record.clone());
         let marker = Arc::new(Marker::new(RuleRecord { position, version }, self.buffers.len()));
         for lane in 0..self.buffers.len() {
             self.put(lane, Item::Marker { marker: Arc::clone(&marker), before });

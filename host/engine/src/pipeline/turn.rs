@@ -299,8 +299,7 @@ impl LaneWorld for World<'_> {
     fn emit(&self, moment: Moment) -> Arc<Moment> {
         let moment = Arc::new(moment);
         self.rule.counters.moments.fetch_add(1, Ordering::Relaxed);
-        if let Some(sink) = self.shared.announce(&moment) {
-            let reason = format!("the sink `{sink}` has as many actions waiting as it may");
+        if let Some(reason) = self.shared.announce(&moment) {
             self.rule.care().halt.get_or_insert_with(|| Halt::pause(reason));
         }
         moment

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
 
 use crate::event::Instant;
-use crate::journal::Position;
+use crate::journal::{Position, VersionRecord};
 use crate::limits::Limits;
 use crate::pipeline::Shared;
 use crate::pipeline::lane::Lane;
@@ -150,23 +150,22 @@ impl Registry {
     }
 
     /// Loads the version that a decision names, from the components that are kept.
-    pub(crate) fn recover(
-        &self,
-        rule: &str,
-        component: &[u8; 32],
-        configuration: &str,
-    ) -> Result<Arc<Version>, String> {
-        let hash = blake3::Hash::from_bytes(*component);
+    pub(crate) fn recover(&self, rule: &str, record: &VersionRecord) -> Result<Arc<Version>, String> {
+        let hash = blake3::Hash::from_bytes(record.component);
         let path =
             self.components.as_ref().map(|folder| folder.join(format!("{hash}.wasm"))).unwrap_or_default();
         let bytes = std::fs::read(&path).map_err(|error| {
             format!("the component {hash} of rule `{rule}`, which the journal names, cannot be read from {}: {error}", path.display())
         })?;
+        let unreadable = |error: &dyn std::fmt::Display| {
+            format!("what the journal says of a version of rule `{rule}` cannot be read: {error}")
+        };
+        let limits: Limits = serde_json::from_str(&record.limits).map_err(|error| unreadable(&error))?;
         let configuration =
-            super::Configuration::from_json(configuration).map_err(|error| error.to_string())?;
+            super::Configuration::from_json(&record.configuration).map_err(|error| unreadable(&error))?;
         let manifest = Manifest { name: Some(rule.to_owned()), configuration, ..Manifest::default() };
         let (_, version) =
-            load(&self.sandbox, &bytes, &manifest, &self.limits, &self.budget).map_err(|error| {
+            load(&self.sandbox, &bytes, &manifest, &limits, &self.budget).map_err(|error| {
                 format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error))
             })?;
         Ok(Arc::new(version))
@@ -378,10 +377,7 @@ impl Registry {
                 ));
             }
         }
-        let as_before = running
-            .as_ref()
-            .or(before.as_ref())
-            .is_some_and(|old| old.same_as(&version.component, &version.configuration));
+        let as_before = running.as_ref().or(before.as_ref()).is_some_and(|old| old.record == version.record);
         let rest = state.rules.contains_key(rule);
         if let Some(plugin) = state.plugins.get_mut(file) {
             plugin.rule = Some(rule.to_owned());
@@ -406,7 +402,7 @@ impl Registry {
     /// Keeps a component by its hash, for as long as a decision may name it.
     fn keep_component(&self, version: &Version, bytes: &[u8]) -> Result<(), String> {
         let Some(folder) = &self.components else { return Ok(()) };
-        let path = folder.join(format!("{}.wasm", blake3::Hash::from_bytes(version.component)));
+        let path = folder.join(format!("{}.wasm", blake3::Hash::from_bytes(version.record.component)));
         if path.exists() {
             return Ok(());
         }
@@ -500,7 +496,7 @@ impl Registry {
                 reason: shown.1,
                 since: plugin.since,
                 version: active.map(|version| version.description.version.clone()),
-                hash: active.map(|version| blake3::Hash::from_bytes(version.component).to_string()),
+                hash: active.map(|version| blake3::Hash::from_bytes(version.record.component).to_string()),
                 work: rule.map(|rule| RuleStatus {
                     log_dropped: active.map_or(0, |version| version.log_dropped()),
                     ..rule_status(rule, positions.get(&rule.name).copied(), end)

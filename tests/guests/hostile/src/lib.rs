@@ -12,10 +12,10 @@ mod bindings {
 }
 
 use bindings::carpe::rule::log;
-use bindings::exports::carpe::rule::rule::{Batch, Description, Effects, Guest};
 use bindings::carpe::rule::types::{
     Action, Data, Failure, KeyedBy, Moment, Payload, StateChange, Subscription, TimerChange,
 };
+use bindings::exports::carpe::rule::rule::{Batch, Description, Effects, Guest};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -66,6 +66,8 @@ enum Deed {
     ActionData(String),
     /// Timers of different names, due in the year 2100.
     Timers(usize),
+    /// Timers of different names, due at once.
+    TimersDue(usize),
     TimerCause(u32),
     TimerName(usize),
     TimerAt(u64),
@@ -200,6 +202,7 @@ fn commit_deed(deed: &Deed, cause: u32, key: u32, effects: &mut Effects) -> Resu
             moments(Moment { actions, ..moment(cause) });
         }
         Deed::Timers(count) => (0..*count).for_each(|n| timers(cause, format!("timer-{n}"), FAR)),
+        Deed::TimersDue(count) => (0..*count).for_each(|n| timers(cause, format!("due-{n}"), 0)),
         Deed::TimerCause(cause) => timers(*cause, "timer".to_owned(), FAR),
         Deed::TimerName(bytes) => timers(cause, "n".repeat(*bytes), FAR),
         Deed::TimerAt(at) => timers(cause, "timer".to_owned(), *at),
@@ -221,7 +224,10 @@ fn commit_deed(deed: &Deed, cause: u32, key: u32, effects: &mut Effects) -> Resu
             }
         }
         Deed::LogForged => {
-            log::write(log::Level::Info, "innocent\n2026-01-01T00:00:00Z ERROR carpe: the host is on fire\x1b[2J");
+            log::write(
+                log::Level::Info,
+                "innocent\n2026-01-01T00:00:00Z ERROR carpe: the host is on fire\x1b[2J",
+            );
         }
     }
     Ok(())

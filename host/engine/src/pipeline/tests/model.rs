@@ -81,11 +81,7 @@ fn give(
                 key.timers.retain(|known| known.name != timer);
                 if let Some(at) = at {
                     let due = due.map_or(at, |due| at.max(due + 1));
-                    key.timers.push(Timer {
-                        due,
-                        id: InputId::of_timer(id, &timer),
-                        name: timer,
-                    });
+                    key.timers.push(Timer { due, id: InputId::of_timer(id, &timer), name: timer });
                 }
             }
             for (count, why) in (0..).zip(done.moments) {
