@@ -356,7 +356,10 @@ impl Outbox {
         state.sinks[sink].status.in_flight -= 1;
         let end = match answer {
             Answer::Delivered(answer) => End { id, status: Status::Delivered, answer, detail: String::new() },
-            Answer::Rejected(detail, answer) => End { id, status: Status::Rejected, answer, detail },
+            Answer::Rejected(detail, answer) => {
+                state.sinks[sink].status.last_error = Some(cut_text(&detail, 512));
+                End { id, status: Status::Rejected, answer, detail }
+            }
             Answer::Again { reason, after } => {
                 let given_up = self.again(&mut state, id, reason, after);
                 drop(state);
