@@ -6,10 +6,12 @@
     reason = "helpers of tests may panic as tests do"
 )]
 
+pub mod daemon;
 pub mod events;
 pub mod folder;
 pub mod guests;
 pub mod log;
+pub mod receiver;
 pub mod recorder;
 pub mod scenario;
 pub mod wat;

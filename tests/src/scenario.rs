@@ -84,7 +84,8 @@ impl Scenario {
             let path = folder.join(name);
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
-        let setup = carpe::plugin::parse_toml(&folder.join("scenario.toml"), text("scenario.toml").as_bytes());
+        let setup =
+            carpe::plugin::parse_toml(&folder.join("scenario.toml"), text("scenario.toml").as_bytes());
         Scenario {
             setup: setup.unwrap_or_else(|error| panic!("{error}")),
             steps: lines(&folder.join("events.jsonl"), &text("events.jsonl"), Step::read),
@@ -128,7 +129,9 @@ impl Step {
     fn read(line: &str, value: Value) -> Result<Step, String> {
         if let Some(to) = value.get("advance to") {
             let to = to.as_str().and_then(parse_instant);
-            return to.map(Step::Advance).ok_or_else(|| "`advance to` needs an instant in RFC 3339".to_owned());
+            return to
+                .map(Step::Advance)
+                .ok_or_else(|| "`advance to` needs an instant in RFC 3339".to_owned());
         }
         if let Some(answer) = value.get("answer") {
             let answer = Answered::deserialize(answer).map_err(|error| error.to_string())?;
@@ -246,7 +249,9 @@ impl Answered {
         match self.status {
             AnswerStatus::Delivered => Answer::Delivered(data),
             AnswerStatus::Rejected => Answer::Rejected("as the scenario has it".to_owned(), data),
-            AnswerStatus::Failed => Answer::Again { reason: "as the scenario has it".to_owned(), after: None },
+            AnswerStatus::Failed => {
+                Answer::Again { reason: "as the scenario has it".to_owned(), after: None }
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 mod embed;
 mod guests;
 mod hostile;
-mod scenarios;
 mod limits;
+mod recorded;
 mod recovery;
 mod reload;
+mod rules;
+mod scenarios;

@@ -7,8 +7,19 @@ use serde_json::{Map, Value};
 
 /// A line's fields in the order in which people write them.
 const FIELDS: [&str; 13] = [
-    "event", "refused", "rule", "key", "moment", "subject", "why", "time", "actions", "set aside", "state",
-    "timers", "reference",
+    "event",
+    "refused",
+    "rule",
+    "key",
+    "moment",
+    "subject",
+    "why",
+    "time",
+    "actions",
+    "set aside",
+    "state",
+    "timers",
+    "reference",
 ];
 
 /// What differs, for people; none: nothing. Lines of one rule and key must come in order, others as they like.
