@@ -423,6 +423,11 @@ impl Outbox {
             self.end(End { id, status: Status::Withheld, answer: Data::Absent, detail });
             return;
         }
+        if moment.expires.is_some_and(|expires| expires < self.intake.timeline_now()) {
+            let detail = "the moment expired before it came back into the host".to_owned();
+            self.end(End { id, status: Status::Expired, answer: Data::Absent, detail });
+            return;
+        }
         let event = moment.action_event(action, event_type);
         let end = if event.validate_own(self.intake.limits.event_bytes).is_err() {
             let detail = "as an event it is larger than the host takes, or not valid".to_owned();
