@@ -1,5 +1,9 @@
 //! The host from end to end: what it promises, and what guests, files and crashes do to break it.
 
+mod embed;
 mod guests;
 mod hostile;
+mod scenarios;
 mod limits;
+mod recovery;
+mod reload;

@@ -5,7 +5,6 @@ mod start;
 
 pub use builder::{HostBuilder, StartError};
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,8 +37,6 @@ struct Inner {
     watcher: Mutex<Option<FolderWatcher>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
-    /// How far sources had been read at the start, and since.
-    cursors: Mutex<HashMap<String, String>>,
     notes: Vec<String>,
     stopping: AtomicBool,
 }
@@ -188,9 +185,9 @@ impl Host {
         self.0.shared.intake.submit(events, Some(read)).map(Receipt)
     }
 
-    /// How far a source had been read when the host started.
+    /// How far a source has been read: the cursor that was last made durable for it.
     pub fn cursor(&self, source: &str) -> Option<String> {
-        self.0.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+        self.0.shared.intake.cursor(source)
     }
 
     /// Moments that occur from now on.

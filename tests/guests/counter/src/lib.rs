@@ -19,6 +19,8 @@ struct Counter {
     outcomes: bool,
     /// What to do while the plugin is loaded.
     on_load: Option<Deed>,
+    /// Rounds of a loop while the plugin is loaded, some nanoseconds each: a slow start.
+    load_rounds: u64,
     /// What to do on every event that doesn't say otherwise.
     on_event: Option<Deed>,
 }
@@ -67,6 +69,9 @@ impl Rule for Counter {
     type State = Count;
 
     fn check(&self) -> Result<()> {
+        for round in 0..self.load_rounds {
+            std::hint::black_box(round);
+        }
         match self.on_load {
             Some(Deed::Trap) => panic!("asked to trap while loading"),
             Some(Deed::Loop) => endless(),
