@@ -24,7 +24,7 @@ use crate::failure::{Explain, Failure, Kind};
 use crate::logging;
 
 pub(crate) use addresses::Addresses;
-use printer::Printer;
+use printer::{Printer, Printing};
 use stop::{Cause, Stop, Trigger};
 
 /// How long checkpoints and answers under way may take when the time to drain is up.
@@ -99,7 +99,7 @@ struct Running {
     config: Config,
     host: Host,
     sinks: Sinks,
-    printer: Printer,
+    printing: Printing,
     events: Option<Server>,
     operators: Option<Server>,
     addresses: Option<Addresses>,
@@ -130,8 +130,7 @@ impl Running {
         let runtime = tokio::runtime::Handle::current();
         let sinks = Sinks::start(&config.sinks, &config.folder, &runtime);
         let sinks = sinks.map_err(anyhow::Error::new).kind(Kind::Config)?;
-        let printer = Printer::start(config.moments.print, config.prints_actions(), stop)
-            .context("cannot start the thread that prints")?;
+        let printer = Printer::new(config.moments.print, config.prints_actions(), stop);
         let mut builder = config.builder();
         for (name, sink) in &sinks.by_name {
             builder = builder.sink(name, Arc::clone(sink));
@@ -141,8 +140,8 @@ impl Running {
         }
         let host = progress::while_starting(tokio::task::spawn_blocking(|| builder.start())).await;
         let host = host.context("the host broke down while it started")?.map_err(start_failure)?;
-        printer.follow(host.moments()).context("cannot start the thread that prints")?;
-        Ok(Running { config, host, sinks, printer, events: None, operators: None, addresses: None })
+        let printing = printer.start(host.moments()).context("cannot start the thread that prints")?;
+        Ok(Running { config, host, sinks, printing, events: None, operators: None, addresses: None })
     }
 
     async fn listen(&mut self) -> Result<(), Failure> {
@@ -220,7 +219,7 @@ impl Running {
     /// Finishes what was accepted, within the time that the configuration gives.
     async fn end(self, stop: &mut Stop) {
         let within = Duration::from_millis(self.config.shutdown.drain_ms);
-        let Running { config, host, printer, events, operators, addresses, .. } = self;
+        let Running { config, host, printing, events, operators, addresses, .. } = self;
         let drain = async {
             if let Some(events) = events {
                 events.stop(within).await;
@@ -245,7 +244,7 @@ impl Running {
         if let Some(addresses) = addresses {
             addresses.remove(&config.data);
         }
-        printer.end(LAST_MOMENT);
+        printing.end(LAST_MOMENT);
     }
 }
 
