@@ -6,3 +6,4 @@ mod hostile;
 mod limits;
 mod recovery;
 mod reload;
+mod streams;
