@@ -1,4 +1,4 @@
-//! Builds the guests of `tests/guests`, each once in a test run.
+//! Builds the guests of `tests/guests`, and the rules of `plugins`, each once in a test run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,22 @@ pub fn root() -> PathBuf {
 }
 
 /// Where Cargo keeps what it makes: also what the tests make that is worth keeping.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     let given = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     given.unwrap_or_else(|| root().join("target"))
 }
 
 /// The component of a guest, by the name of its folder.
 pub fn guest(name: &str) -> Arc<[u8]> {
+    assert!(GUESTS.contains(&name), "add `{name}` to the list of guests");
+    component(&format!("tests/guests/{name}"))
+}
+
+/// The component of a rule, by the folder of its source from the repository's root.
+pub fn component(folder: &str) -> Arc<[u8]> {
     type Built = Arc<OnceLock<Arc<[u8]>>>;
     static BUILT: LazyLock<Mutex<BTreeMap<String, Built>>> = LazyLock::new(Mutex::default);
-    assert!(GUESTS.contains(&name), "add `{name}` to the list of guests");
-    let built = BUILT.lock().unwrap().entry(name.to_owned()).or_default().clone();
+    let built = BUILT.lock().unwrap().entry(folder.to_owned()).or_default().clone();
     built
         .get_or_init(|| {
             // Other processes may build the same guest at the same time.
@@ -35,8 +40,7 @@ pub fn guest(name: &str) -> Arc<[u8]> {
                 target_dir: Some(target().join("guests")),
                 ..carpe_build::Options::default()
             };
-            let folder = root().join("tests/guests").join(name);
-            let component = carpe_build::build(&folder, &options).expect("the guest builds");
+            let component = carpe_build::build(&root().join(folder), &options).expect("the rule builds");
             std::fs::read(component).expect("readable").into()
         })
         .clone()

@@ -11,6 +11,7 @@ pub mod folder;
 pub mod guests;
 pub mod log;
 pub mod recorder;
+pub mod scenario;
 pub mod wat;
 
 use std::fmt::Debug;

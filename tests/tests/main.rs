@@ -3,6 +3,7 @@
 mod embed;
 mod guests;
 mod hostile;
+mod scenarios;
 mod limits;
 mod recovery;
 mod reload;

@@ -72,6 +72,9 @@ pub(crate) struct RunArgs {
     /// finish all that follows from them, and exit. Nothing listens
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub(crate) once: Vec<PathBuf>,
+    /// With --once: report lines that are no events, and go on
+    #[arg(long, requires = "once")]
+    pub(crate) skip_bad_lines: bool,
     /// Print moments and actions as JSON, one a line
     #[arg(long)]
     pub(crate) json: bool,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::HostArgs;
-use crate::failure::{Explain, Failure, Kind};
+use crate::failure::{Explain, Failure, Kind, causes};
 use crate::run::Addresses;
 
 /// A host that answers nothing for so long does not answer at all.
@@ -98,9 +98,12 @@ impl HostClient {
 
     /// Sends a request; an answer of any kind is an answer.
     pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let asked = request.send().await.map_err(|error| anyhow::Error::new(error.without_url()));
+        let asked = request.send().await.map_err(|error| {
+            // The first cause says it all: "connection refused".
+            let cause = causes(&error.without_url()).pop().unwrap_or_default();
+            anyhow::Error::msg(cause).context(format!("no host answers at {}", self.base))
+        });
         asked
-            .with_context(|| format!("no host answers at {}", self.base))
             .kind(Kind::Unreachable)
             .hint("is `carpe run` running? --to URL says where, --data FOLDER which data folder it has")
     }

@@ -6,7 +6,7 @@ mod progress;
 mod sources;
 mod stop;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use carpe::status::PluginState;
 use carpe::{Host, StartError};
 use carpe_connect::{ListenError, Server};
 use carpe_connect::config::Sinks;
-use carpe_connect::sources::file::FileSource;
+use carpe_connect::sources::file::{FileSource, OnBadLine};
 
 use crate::args::RunArgs;
 use crate::config::{Config, PrintFormat, STDOUT};
@@ -24,11 +24,14 @@ use crate::failure::{Explain, Failure, Kind};
 use crate::logging;
 
 pub(crate) use addresses::Addresses;
-use printer::Printer;
+use printer::{Printer, Printing};
 use stop::{Cause, Stop, Trigger};
 
 /// How long checkpoints and answers under way may take when the time to drain is up.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Inputs that were set aside are shown at the end, at most so many of each rule.
+const SHOWN_DEAD_LETTERS: usize = 10;
 
 pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let mut config = Config::load(args.config.as_deref())?;
@@ -36,7 +39,7 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     logging::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads for input and output")?;
-    let ended = runtime.block_on(Running::run(config, &args.once));
+    let ended = runtime.block_on(Running::run(config, &Once::of(&args)));
     // What still blocks in the background may not hold up the end: all that counts is on disk.
     runtime.shutdown_timeout(LAST_MOMENT);
     ended
@@ -69,19 +72,41 @@ fn overrule(config: &mut Config, args: &RunArgs) {
     }
 }
 
+/// Files that are read to their end, instead of listening.
+struct Once {
+    files: Vec<PathBuf>,
+    on_bad_line: OnBadLine,
+}
+
+impl Once {
+    fn of(args: &RunArgs) -> Once {
+        let on_bad_line = if args.skip_bad_lines { OnBadLine::Skip } else { OnBadLine::Stop };
+        Once { files: args.once.clone(), on_bad_line }
+    }
+
+    fn source(&self, file: &Path) -> FileSource {
+        let mut source = match file.as_os_str() == "-" {
+            true => FileSource::stdin(),
+            false => FileSource::file(file),
+        };
+        source.on_bad_line = self.on_bad_line;
+        source
+    }
+}
+
 /// A host that runs, with all that feeds it and is fed by it.
 struct Running {
     config: Config,
     host: Host,
     sinks: Sinks,
-    printer: Printer,
+    printing: Printing,
     events: Option<Server>,
     operators: Option<Server>,
     addresses: Option<Addresses>,
 }
 
 impl Running {
-    async fn run(config: Config, once: &[PathBuf]) -> Result<ExitCode, Failure> {
+    async fn run(config: Config, once: &Once) -> Result<ExitCode, Failure> {
         let mut stop = Stop::listen()?;
         let mut running = tokio::select! {
             started = Running::start(config, stop.trigger()) => started?,
@@ -89,7 +114,7 @@ impl Running {
                 return Err(Failure::new(Kind::Failed, format!("{cause}, before the host had started")));
             }
         };
-        let outcome = if once.is_empty() {
+        let outcome = if once.files.is_empty() {
             match running.listen().await {
                 Ok(()) => running.serve(&mut stop).await,
                 Err(failure) => Err(failure),
@@ -105,8 +130,7 @@ impl Running {
         let runtime = tokio::runtime::Handle::current();
         let sinks = Sinks::start(&config.sinks, &config.folder, &runtime);
         let sinks = sinks.map_err(anyhow::Error::new).kind(Kind::Config)?;
-        let printer = Printer::start(config.moments.print, config.prints_actions(), stop)
-            .context("cannot start the thread that prints")?;
+        let printer = Printer::new(config.moments.print, config.prints_actions(), stop);
         let mut builder = config.builder();
         for (name, sink) in &sinks.by_name {
             builder = builder.sink(name, Arc::clone(sink));
@@ -116,8 +140,8 @@ impl Running {
         }
         let host = progress::while_starting(tokio::task::spawn_blocking(|| builder.start())).await;
         let host = host.context("the host broke down while it started")?.map_err(start_failure)?;
-        printer.follow(host.moments()).context("cannot start the thread that prints")?;
-        Ok(Running { config, host, sinks, printer, events: None, operators: None, addresses: None })
+        let printing = printer.start(host.moments()).context("cannot start the thread that prints")?;
+        Ok(Running { config, host, sinks, printing, events: None, operators: None, addresses: None })
     }
 
     async fn listen(&mut self) -> Result<(), Failure> {
@@ -163,28 +187,25 @@ impl Running {
     }
 
     /// Reads files to their end, and waits until all that follows from them has happened.
-    async fn read_once(&self, files: &[PathBuf], stop: &mut Stop) -> Result<ExitCode, Failure> {
+    async fn read_once(&self, once: &Once, stop: &mut Stop) -> Result<ExitCode, Failure> {
         let mut read = sources::Read::default();
-        for file in files {
-            let source = match file.as_os_str() == "-" {
-                true => FileSource::stdin(),
-                false => FileSource::file(file),
-            };
+        for file in &once.files {
             let report = progress::Reading::of(file).report();
-            let progress = source.run(self.host.clone(), stop.asked(), report).await;
-            read.add(&progress.map_err(anyhow::Error::new).hint(sources::GO_ON)?);
+            let progress = once.source(file).run(self.host.clone(), stop.asked(), report).await;
+            let progress = progress.map_err(anyhow::Error::new);
+            read.add(&progress.hint("what came before it is accepted; --skip-bad-lines goes on after bad ones")?);
             if stop.is_asked() {
                 break;
             }
         }
-        let host = self.host.clone();
         tokio::select! {
-            settled = progress::while_settling(host) => settled?,
-            cause = stop.wait() => tracing::info!("{cause}: the host stops"),
+            settled = progress::while_settling(self.host.clone()) => settled?,
+            cause = stop.wait() => tracing::info!("{cause}: the next run goes on"),
         }
         let host = self.host.clone();
-        let status = tokio::task::spawn_blocking(move || host.status()).await.context("the host broke down")?;
-        eprint!("{}", read.summary(&status));
+        let looked = tokio::task::spawn_blocking(move || (host.status(), host.dead_letters(SHOWN_DEAD_LETTERS)));
+        let (status, dead_letters) = looked.await.context("the host broke down")?;
+        eprint!("{}", read.summary(&status, &dead_letters));
         match status.plugins.iter().find(|plugin| plugin.state == PluginState::Refused) {
             Some(refused) => {
                 let reason = refused.reason.as_deref().unwrap_or("see the log");
@@ -198,7 +219,7 @@ impl Running {
     /// Finishes what was accepted, within the time that the configuration gives.
     async fn end(self, stop: &mut Stop) {
         let within = Duration::from_millis(self.config.shutdown.drain_ms);
-        let Running { config, host, printer, events, operators, addresses, .. } = self;
+        let Running { config, host, printing, events, operators, addresses, .. } = self;
         let drain = async {
             if let Some(events) = events {
                 events.stop(within).await;
@@ -223,7 +244,7 @@ impl Running {
         if let Some(addresses) = addresses {
             addresses.remove(&config.data);
         }
-        printer.end(LAST_MOMENT);
+        printing.end(LAST_MOMENT);
     }
 }
 

@@ -356,7 +356,10 @@ impl Outbox {
         state.sinks[sink].status.in_flight -= 1;
         let end = match answer {
             Answer::Delivered(answer) => End { id, status: Status::Delivered, answer, detail: String::new() },
-            Answer::Rejected(detail, answer) => End { id, status: Status::Rejected, answer, detail },
+            Answer::Rejected(detail, answer) => {
+                state.sinks[sink].status.last_error = Some(cut_text(&detail, 512));
+                End { id, status: Status::Rejected, answer, detail }
+            }
             Answer::Again { reason, after } => {
                 let given_up = self.again(&mut state, id, reason, after);
                 drop(state);
@@ -418,6 +421,11 @@ impl Outbox {
         if moment.hops >= MAX_HOPS {
             let detail = format!("it came back into the host {MAX_HOPS} times already: a loop of routes?");
             self.end(End { id, status: Status::Withheld, answer: Data::Absent, detail });
+            return;
+        }
+        if moment.expires.is_some_and(|expires| expires < self.intake.timeline_now()) {
+            let detail = "the moment expired before it came back into the host".to_owned();
+            self.end(End { id, status: Status::Expired, answer: Data::Absent, detail });
             return;
         }
         let event = moment.action_event(action, event_type);

@@ -67,18 +67,16 @@ pub(crate) struct ToCheckpoint {
 }
 
 impl Shared {
-    /// Takes a moment's actions into the outbox and tells whoever listens. Returns why the rule should rest, if
-    /// so.
+    /// Tells whoever listens of a moment, and then takes its actions into the outbox. Returns why the rule
+    /// should rest, if so.
     pub(crate) fn announce(&self, moment: &Arc<Moment>) -> Option<String> {
         self.moment_count.fetch_add(1, Ordering::Relaxed);
-        let full = if moment.actions.is_empty() {
-            None
-        } else {
-            self.outbox.take(moment, moment.position < self.recovered_to)
-        };
         // Nobody listening is no error.
         drop(self.moments.send(Arc::clone(moment)));
-        full
+        if moment.actions.is_empty() {
+            return None;
+        }
+        self.outbox.take(moment, moment.position < self.recovered_to)
     }
 
     /// Hands a completed marker to the thread that writes checkpoints.

@@ -47,7 +47,8 @@ fn the_examples_in_the_default_file_can_be_read() {
     let shown: String = DEFAULT
         .lines()
         .map(|line| {
-            let example = line.strip_prefix("# ").filter(|rest| rest.starts_with('[') || rest.contains(" = "));
+            let is_setting = |rest: &&str| rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+            let example = line.strip_prefix("# ").filter(|rest| rest.starts_with('[') || is_setting(rest));
             format!("{}\n", example.unwrap_or(line))
         })
         .collect();

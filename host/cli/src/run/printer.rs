@@ -1,11 +1,13 @@
-//! Moments, and the actions that go to `stdout`, onto standard output, by one thread, so that lines stay whole.
+//! Moments, and the actions that go to `stdout`, onto standard output: each moment, and below it what is done about
+//! it.
 
 mod line;
 
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::time::{Duration, Instant};
 
 use carpe::{Answer, Data, Delivery, Moment, Moments, MomentsError, Reply, Sink};
 
@@ -13,80 +15,78 @@ use self::line::{action_line, moment_line};
 use super::stop::Trigger;
 use crate::config::PrintFormat;
 
-/// Lines that wait for standard output.
+/// Actions that wait for standard output.
 const QUEUE: usize = 1_024;
 /// When that is full, which it isn't for long if anybody reads.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often moments are looked for while no actions come.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long a moment waits for its first action, so that both are printed together.
+const WAIT: Duration = Duration::from_millis(100);
+/// Moments that wait so.
+const HELD: usize = 4_096;
 
-enum Line {
-    Moment(Arc<Moment>),
-    Missed(u64),
-    Action(Delivery, Reply),
-}
+type Action = (Delivery, Reply);
 
+/// What will print, once there are moments.
 pub(super) struct Printer {
     format: PrintFormat,
-    lines: SyncSender<Line>,
+    actions_follow: bool,
+    stop: Trigger,
+    actions: SyncSender<Action>,
+    waiting: Receiver<Action>,
+}
+
+/// A thread that prints.
+pub(super) struct Printing {
+    actions: SyncSender<Action>,
     ended: Receiver<()>,
 }
 
 impl Printer {
-    /// `actions_follow`: each action of a moment is printed too, so the moment's line needs not name them.
-    pub(super) fn start(format: PrintFormat, actions_follow: bool, stop: Trigger) -> io::Result<Printer> {
-        let (lines, waiting) = mpsc::sync_channel(QUEUE);
-        let (end, ended) = mpsc::sync_channel(1);
-        std::thread::Builder::new().name("carpe-print".to_owned()).spawn(move || {
-            print(format, actions_follow, &waiting, io::stdout(), &stop);
-            let _ = end.send(());
-        })?;
-        Ok(Printer { format, lines, ended })
-    }
-
-    /// Prints these moments until the host ends.
-    pub(super) fn follow(&self, mut moments: Moments) -> io::Result<()> {
-        if self.format == PrintFormat::None {
-            return Ok(());
-        }
-        let lines = self.lines.clone();
-        let follow = move || loop {
-            let line = match moments.recv_blocking() {
-                Ok(moment) => Line::Moment(moment),
-                Err(MomentsError::Lagged(missed)) => Line::Missed(missed),
-                Err(MomentsError::Closed) => return,
-            };
-            if lines.send(line).is_err() {
-                return;
-            }
-        };
-        std::thread::Builder::new().name("carpe-moments".to_owned()).spawn(follow)?;
-        Ok(())
+    /// `actions_follow`: the actions of a moment come here too, so its own line needs not name them.
+    pub(super) fn new(format: PrintFormat, actions_follow: bool, stop: Trigger) -> Printer {
+        let (actions, waiting) = mpsc::sync_channel(QUEUE);
+        Printer { format, actions_follow, stop, actions, waiting }
     }
 
     /// Where actions go that are to be printed.
     pub(super) fn sink(&self) -> impl Sink + use<> {
-        PrintSink(self.lines.clone())
+        PrintSink(self.actions.clone())
     }
 
+    /// Prints until the host has ended.
+    pub(super) fn start(self, moments: Moments) -> io::Result<Printing> {
+        let Printer { format, actions_follow, stop, actions, waiting } = self;
+        let (end, ended) = mpsc::sync_channel(1);
+        std::thread::Builder::new().name("carpe-print".to_owned()).spawn(move || {
+            let page = Page::new(format, actions_follow);
+            page.print(moments, &waiting, io::stdout(), &stop);
+            let _ = end.send(());
+        })?;
+        Ok(Printing { actions, ended })
+    }
+}
+
+impl Printing {
     /// Waits until all is printed; the host must have ended.
     pub(super) fn end(self, within: Duration) {
-        let Printer { lines, ended, .. } = self;
-        drop(lines);
+        let Printing { actions, ended } = self;
+        drop(actions);
         let _ = ended.recv_timeout(within);
     }
 }
 
-struct PrintSink(SyncSender<Line>);
+struct PrintSink(SyncSender<Action>);
 
 impl Sink for PrintSink {
     fn deliver(&self, delivery: Delivery, reply: Reply) {
-        let (reason, line) = match self.0.try_send(Line::Action(delivery, reply)) {
+        let (reason, reply) = match self.0.try_send((delivery, reply)) {
             Ok(()) => return,
-            Err(TrySendError::Full(line)) => ("standard output is read too slowly", line),
-            Err(TrySendError::Disconnected(line)) => ("nothing is printed any more", line),
+            Err(TrySendError::Full((_, reply))) => ("standard output is read too slowly", reply),
+            Err(TrySendError::Disconnected((_, reply))) => ("nothing is printed any more", reply),
         };
-        if let Line::Action(_, reply) = line {
-            reply.send(Answer::Again { reason: reason.to_owned(), after: Some(PAUSE) });
-        }
+        reply.send(Answer::Again { reason: reason.to_owned(), after: Some(PAUSE) });
     }
 
     fn concurrency(&self) -> usize {
@@ -94,32 +94,116 @@ impl Sink for PrintSink {
     }
 }
 
-/// Prints what waits, in groups: a flush costs more than a line.
-fn print(
+/// What is about to be printed.
+struct Page {
     format: PrintFormat,
     actions_follow: bool,
-    waiting: &Receiver<Line>,
-    mut out: impl Write,
-    stop: &Trigger,
-) {
-    let mut text = String::new();
-    let mut replies = Vec::new();
-    while let Ok(first) = waiting.recv() {
-        let more = std::iter::from_fn(|| waiting.try_recv().ok()).take(QUEUE);
-        for line in std::iter::once(first).chain(more) {
-            match line {
-                Line::Moment(moment) => moment_line(&mut text, &moment, format, !actions_follow),
-                Line::Missed(count) => {
-                    tracing::warn!(count, "moments were not printed: standard output is read too slowly");
+    text: String,
+    replies: Vec<Reply>,
+    /// Moments that wait for their first action, oldest first.
+    held: VecDeque<(Instant, Arc<Moment>)>,
+    /// The same, by each of their actions.
+    by_action: HashMap<String, Arc<Moment>>,
+}
+
+impl Page {
+    fn new(format: PrintFormat, actions_follow: bool) -> Page {
+        let (held, by_action) = (VecDeque::new(), HashMap::new());
+        Page { format, actions_follow, text: String::new(), replies: Vec::new(), held, by_action }
+    }
+
+    fn print(
+        mut self,
+        mut moments: Moments,
+        actions: &Receiver<Action>,
+        mut out: impl Write,
+        stop: &Trigger,
+    ) {
+        loop {
+            let first = actions.recv_timeout(LOOK);
+            // A moment is announced before its actions go out.
+            self.look(&mut moments);
+            let ended = match first {
+                Ok(action) => {
+                    let more = std::iter::from_fn(|| actions.try_recv().ok()).take(QUEUE);
+                    for (delivery, reply) in std::iter::once(action).chain(more) {
+                        self.look(&mut moments);
+                        self.action(&delivery);
+                        self.replies.push(reply);
+                    }
+                    false
                 }
-                Line::Action(delivery, reply) => {
-                    action_line(&mut text, &delivery.event, format);
-                    replies.push(reply);
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            self.let_go(if ended { Duration::ZERO } else { WAIT });
+            self.flush(&mut out, stop);
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Takes the moments that there are by now.
+    fn look(&mut self, moments: &mut Moments) {
+        loop {
+            match moments.try_recv() {
+                Ok(Some(moment)) => self.moment(moment),
+                Ok(None) | Err(MomentsError::Closed) => return,
+                Err(MomentsError::Lagged(count)) => {
+                    tracing::warn!(count, "moments were not printed: standard output is read too slowly");
                 }
             }
         }
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        text.clear();
+    }
+
+    fn moment(&mut self, moment: Arc<Moment>) {
+        if self.format == PrintFormat::None {
+            return;
+        }
+        if !self.actions_follow || moment.actions.is_empty() {
+            return moment_line(&mut self.text, &moment, self.format, true);
+        }
+        for action in &moment.actions {
+            self.by_action.insert(action.id.to_string(), Arc::clone(&moment));
+        }
+        self.held.push_back((Instant::now(), moment));
+        if self.held.len() > HELD {
+            self.let_go(Duration::ZERO);
+        }
+    }
+
+    fn action(&mut self, delivery: &Delivery) {
+        if let Some(moment) = self.by_action.get(&delivery.event.id).cloned() {
+            self.held_moment(&moment);
+        }
+        action_line(&mut self.text, &delivery.event, self.format);
+    }
+
+    /// Prints a moment that waited, if it has not been printed since.
+    fn held_moment(&mut self, moment: &Moment) {
+        let mut was_held = false;
+        for action in &moment.actions {
+            was_held |= self.by_action.remove(&action.id.to_string()).is_some();
+        }
+        if was_held {
+            moment_line(&mut self.text, moment, self.format, false);
+        }
+    }
+
+    /// Prints moments that have waited for so long: their actions come late, or not here.
+    fn let_go(&mut self, after: Duration) {
+        while let Some((_, moment)) = self.held.pop_front_if(|(since, _)| since.elapsed() >= after) {
+            self.held_moment(&moment);
+        }
+    }
+
+    fn flush(&mut self, out: &mut impl Write, stop: &Trigger) {
+        if self.text.is_empty() {
+            return;
+        }
+        let written = out.write_all(self.text.as_bytes()).and_then(|()| out.flush());
+        self.text.clear();
         if let Err(error) = &written {
             if error.kind() == ErrorKind::BrokenPipe {
                 stop.unread();
@@ -127,7 +211,7 @@ fn print(
                 tracing::error!(%error, "cannot write to standard output");
             }
         }
-        for reply in replies.drain(..) {
+        for reply in self.replies.drain(..) {
             reply.send(match &written {
                 Ok(()) => Answer::Delivered(Data::Absent),
                 Err(error) => Answer::Again { reason: format!("cannot print: {error}"), after: None },

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use carpe::{Host, Status};
+use carpe::{DeadLetterInfo, Host, Status};
 use carpe_connect::config::SourceConfig;
+use carpe_connect::sinks::printable;
 use carpe_connect::sources::file::Progress;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,8 +14,11 @@ use crate::config::Config;
 use crate::failure::causes;
 use crate::output::{counted, grouped};
 
+const KEY_CHARACTERS: usize = 100;
+const REASON_CHARACTERS: usize = 300;
+
 /// What to do when a file could not be read to its end.
-pub(super) const GO_ON: &str = "what came before it is accepted: the next run goes on there";
+const GO_ON: &str = "what came before it is accepted: the next run goes on there";
 
 /// Sources that run beside the host.
 pub(super) struct Sources {
@@ -70,7 +74,7 @@ impl Read {
     }
 
     /// In a few lines, for people.
-    pub(super) fn summary(&self, status: &Status) -> String {
+    pub(super) fn summary(&self, status: &Status, dead_letters: &[DeadLetterInfo]) -> String {
         let mut text = counted(self.events, "event");
         if self.repeated > 0 {
             text += &format!(" (and {} that the host had already)", grouped(self.repeated));
@@ -97,7 +101,12 @@ impl Read {
             text += &format!("{} set, for a later run\n", counted(timers as u64, "timer"));
         }
         if status.dead_letters > 0 {
-            text += &format!("{} set aside: `carpe dead-letters` says why\n", counted(status.dead_letters, "input"));
+            text += &format!("{} set aside, that no rule could handle:\n", counted(status.dead_letters, "input"));
+            for letter in dead_letters {
+                let key = printable(&letter.key, KEY_CHARACTERS);
+                let reason = printable(&letter.reason, REASON_CHARACTERS);
+                text += &format!("  {} {key} (entry {}): {reason}\n", letter.rule, letter.position);
+            }
         }
         if status.plugins.is_empty() {
             text += "no plugin was there to handle them\n";

@@ -40,12 +40,6 @@ impl Trigger {
         // If it is full, somebody has said so before.
         let _ = self.0.try_send(());
     }
-
-    /// One that nobody listens to.
-    #[cfg(test)]
-    pub(super) fn idle() -> Self {
-        Trigger(mpsc::channel(1).0)
-    }
 }
 
 impl Stop {

@@ -55,7 +55,7 @@ impl AdmitError {
     pub(crate) fn too_far_ahead(time: Instant, bound: Instant) -> Self {
         attribute(
             "time",
-            &format!(
+            format!(
                 "is {}, but the timeline goes by event time and takes none past {}: one bad date would fire every timer",
                 format_instant(time),
                 format_instant(bound)

@@ -68,7 +68,7 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     let last = journal.last().map_or(0, |(instant, _)| instant);
     let head = journal.end();
     let stamp = Stamp { mode: builder.timeline, last };
-    let intake = Arc::new(Intake::new(builder.intake, builder.timeline, last));
+    let intake = Arc::new(Intake::new(builder.intake, builder.timeline, last, recovered.cursors));
     let outbox = Outbox::new(
         builder.sinks,
         builder.routes,
@@ -100,7 +100,6 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         watcher: Mutex::default(),
         threads: Mutex::default(),
         checkpointer: Mutex::default(),
-        cursors: Mutex::new(recovered.cursors),
         notes,
         stopping: false.into(),
     }));
@@ -211,7 +210,8 @@ fn recover_rule(
     let set_aside =
         decided.set_aside.into_iter().filter(|(_, letter)| letter.input.position >= position).collect();
     let rule = Rule::new(name.to_owned(), spread, Horizon::at(0), set_aside, letters.into());
-    registry.adopt(Arc::clone(&rule));
+    let last = plan.back().map_or(version, |(_, last)| last.clone());
+    registry.adopt(Arc::clone(&rule), last);
     for moment in open {
         shared.outbox.take(&Arc::new(moment), true);
     }
@@ -242,6 +242,7 @@ fn load_plugins(
         None => registry.no_folder(),
     }
     registry.wait_until_settled();
+    registry.unload_orphans();
     // Until here a rule that was recovered had no routes of its own.
     host.0.shared.outbox.open();
     let refused = registry.status(&HashMap::new()).into_iter().find(|plugin| {

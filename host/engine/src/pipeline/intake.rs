@@ -115,11 +115,18 @@ pub(crate) struct Intake {
     refused: AtomicU64,
     /// The instant of the last durable entry.
     now: AtomicU64,
+    /// How far each source has been read, durably.
+    cursors: Mutex<HashMap<String, String>>,
     mode: Timeline,
 }
 
 impl Intake {
-    pub(crate) fn new(limits: IntakeLimits, mode: Timeline, now: Instant) -> Self {
+    pub(crate) fn new(
+        limits: IntakeLimits,
+        mode: Timeline,
+        now: Instant,
+        cursors: HashMap<String, String>,
+    ) -> Self {
         Intake {
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -128,6 +135,7 @@ impl Intake {
             repeated: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             now: AtomicU64::new(now),
+            cursors: Mutex::new(cursors),
             mode,
         }
     }
@@ -222,6 +230,10 @@ impl Intake {
     pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.wake.notify_one();
+    }
+
+    pub(crate) fn cursor(&self, source: &str) -> Option<String> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
 
     /// Where the timeline stands: what an entry would be stamped with now.
@@ -443,6 +455,12 @@ impl Appender {
             self.known.insert(key, instant);
         }
         self.intake.now.store(self.stamp.last, Ordering::Release);
+        for entry in &group.entries {
+            if let Body::SourceRead(read) = &entry.body {
+                let mut cursors = self.intake.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+                cursors.insert(read.source.clone(), read.cursor.clone());
+            }
+        }
         if !group.entries.is_empty() {
             (self.publish)(group.entries);
         }

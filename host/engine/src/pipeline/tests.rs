@@ -29,11 +29,13 @@ struct Told {
     deeds: Vec<String>,
 }
 
+type Kept = (Option<Vec<u8>>, Vec<(Instant, String)>);
+
 /// What all of it came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     /// By key: the state, and the timers that are set.
-    keys: BTreeMap<String, (Option<Vec<u8>>, Vec<(Instant, String)>)>,
+    keys: BTreeMap<String, Kept>,
     /// By key, in order: why, time, now, and the action's id.
     moments: BTreeMap<String, Vec<(String, Instant, Instant, ActionId)>>,
     /// By key, in order: the reason.
@@ -253,5 +255,5 @@ fn the_test_rule_does_what_its_events_ask_for() {
     let result = by_lane(&entries(&events(&told)), &[2], 256);
     assert_eq!(result.moments["key-1"].len(), 2, "the event's and the timer's: {result:?}");
     assert_eq!(result.letters["key-2"].len(), 1);
-    assert_eq!(Chronicle::default().handle(&super::super::rule::Batch::default()), Ok(Default::default()));
+    assert_eq!(Chronicle.handle(&super::super::rule::Batch::default()), Ok(Default::default()));
 }

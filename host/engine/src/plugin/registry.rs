@@ -49,10 +49,19 @@ pub(crate) struct Registry {
 struct State {
     plugins: BTreeMap<String, Plugin>,
     /// Rules that run or ran.
-    rules: BTreeMap<String, Arc<Rule>>,
+    rules: BTreeMap<String, Known>,
     jobs: VecDeque<String>,
     scanned: bool,
+    /// At the start there was no folder to look at.
+    folder_missing: bool,
     stopped: bool,
+}
+
+/// A rule that runs or ran.
+struct Known {
+    rule: Arc<Rule>,
+    /// What it was last switched to; none: it was unloaded.
+    version: Option<Arc<Version>>,
 }
 
 /// A file's content, as it settled.
@@ -145,8 +154,8 @@ impl Registry {
     }
 
     /// A rule that comes from a checkpoint or the journal.
-    pub(crate) fn adopt(&self, rule: Arc<Rule>) {
-        self.lock().rules.insert(rule.name.clone(), rule);
+    pub(crate) fn adopt(&self, rule: Arc<Rule>, version: Option<Arc<Version>>) {
+        self.lock().rules.insert(rule.name.clone(), Known { rule, version });
     }
 
     /// Loads the version that a decision names, from the components that are kept.
@@ -190,7 +199,9 @@ impl Registry {
             }
             FolderChange::FolderMissing { path, error } => {
                 tracing::warn!(folder = %path.display(), error = words(&error), "the plugin folder cannot be read: its rules go on");
-                self.lock().scanned = true;
+                let mut state = self.lock();
+                state.scanned = true;
+                state.folder_missing = true;
             }
             FolderChange::FolderBack { path } => {
                 tracing::info!(folder = %path.display(), "the plugin folder is back")
@@ -363,7 +374,7 @@ impl Registry {
                  remove this file first"
             ));
         }
-        let running = state.rules.get(rule).and_then(|rule| rule.lanes.first()?.lock().version.clone());
+        let running = state.rules.get(rule).and_then(|known| known.version.clone());
         if let Some(old) = before.as_ref().or(running.as_ref()) {
             let (from, to) = (old.description.state_version, version.description.state_version);
             if to < from || (to > from && !version.has_migration) {
@@ -394,8 +405,8 @@ impl Registry {
     /// What an operator may change beside the configuration, without a new version.
     fn adopt_manifest(&self, rule: &str, candidate: &Candidate) {
         self.shared.outbox.set_routes(rule, candidate.manifest.routes.clone());
-        if let Some(rule) = self.lock().rules.get(rule) {
-            rule.care().release = candidate.manifest.release.clone();
+        if let Some(known) = self.lock().rules.get(rule) {
+            known.rule.care().release = candidate.manifest.release.clone();
         }
     }
 
@@ -429,7 +440,7 @@ impl Registry {
                     Default::default(),
                     Default::default(),
                 );
-                state.rules.insert(rule.to_owned(), Arc::clone(&new));
+                state.rules.insert(rule.to_owned(), Known { rule: Arc::clone(&new), version: None });
                 let from = self.shared.journal.end();
                 self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new() });
             }
@@ -437,10 +448,14 @@ impl Registry {
         let (reply, result) = std::sync::mpsc::sync_channel(1);
         self.shared.mailbox.ask(Request::Switch {
             rule: rule.to_owned(),
-            version,
+            version: version.clone(),
             reply: Box::new(move |switched| drop(reply.send(switched))),
         });
-        result.recv().unwrap_or_else(|_| Err("the host is stopping".to_owned()))
+        let at = result.recv().unwrap_or_else(|_| Err("the host is stopping".to_owned()))?;
+        if let Some(known) = self.lock().rules.get_mut(rule) {
+            known.version = version;
+        }
+        Ok(at)
     }
 
     /// Runs a rule that is no component.
@@ -470,6 +485,40 @@ impl Registry {
         }
     }
 
+    /// Unloads rules that ran before a restart and whose files are gone since. If a file is refused, nobody
+    /// knows which rule it was for: then the last good versions go on.
+    pub(crate) fn unload_orphans(&self) {
+        let orphans: Vec<String> = {
+            let state = self.lock();
+            if state.folder_missing {
+                return;
+            }
+            let claimed =
+                |rule: &str| state.plugins.values().any(|plugin| plugin.rule.as_deref() == Some(rule));
+            let running =
+                state.rules.iter().filter(|(rule, known)| known.version.is_some() && !claimed(rule));
+            let orphans: Vec<String> = running.map(|(rule, _)| rule.clone()).collect();
+            if !orphans.is_empty() && state.plugins.values().any(|plugin| plugin.rule.is_none()) {
+                tracing::warn!(
+                    rules = orphans.join(", "),
+                    "these rules have no file, but some plugins are refused: the rules go on with their last good versions"
+                );
+                return;
+            }
+            orphans
+        };
+        for rule in orphans {
+            {
+                let mut state = self.lock();
+                let plugin = state.plugins.entry(rule.clone()).or_insert_with(Plugin::new);
+                plugin.rule = Some(rule.clone());
+                plugin
+                    .enter(PluginState::Removed, Some("its file is gone; its rule's state stays".to_owned()));
+            }
+            self.unload(&rule, &rule);
+        }
+    }
+
     /// All plugins, as they are now.
     pub(crate) fn status(
         &self,
@@ -478,7 +527,7 @@ impl Registry {
         let end = self.shared.journal.end();
         let state = self.lock();
         let status = state.plugins.iter().map(|(file, plugin)| {
-            let rule = plugin.rule.as_ref().and_then(|rule| state.rules.get(rule));
+            let rule = plugin.rule.as_ref().and_then(|rule| state.rules.get(rule)).map(|known| &known.rule);
             let rest = rule.and_then(|rule| rule.care().resting.clone());
             let mut shown = (plugin.state, plugin.reason.clone());
             if let Some(rest) = rest
@@ -507,7 +556,7 @@ impl Registry {
     }
 
     pub(crate) fn rules(&self) -> Vec<Arc<Rule>> {
-        self.lock().rules.values().cloned().collect()
+        self.lock().rules.values().map(|known| Arc::clone(&known.rule)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

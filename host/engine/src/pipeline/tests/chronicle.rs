@@ -10,7 +10,6 @@ use crate::rule::{
 
 pub(super) const EVENT_TYPE: &str = "test.told";
 
-#[derive(Default)]
 pub(super) struct Chronicle;
 
 /// What one input does to a key's chronicle. Also what the model goes by.

@@ -1,0 +1,37 @@
+# The ordinary tools, in the order in which a fresh machine needs them.
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+CARPE   := $(TARGET)/debug/carpe
+PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+
+.PHONY: help setup build plugins demo test lint bench
+
+help:           ## list what there is
+	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
+
+setup:          ## what Rust needs to build plugins
+	rustup target add wasm32-unknown-unknown
+
+build:          ## the command: target/debug/carpe
+	cargo build -p carpe-cli
+
+plugins: setup build ## the example plugins: target/plugins/NAME.wasm
+	@mkdir -p $(TARGET)/plugins
+	@for plugin in $(PLUGINS); do \
+		$(CARPE) build plugins/$$plugin --out $(TARGET)/plugins --target-dir $(TARGET)/guests --quiet || exit; \
+	done
+
+demo: plugins   ## a host, a simulated city, and a plugin that is replaced while events flow
+	$(CARPE) demo
+
+test: setup     ## all tests
+	cargo test --workspace
+	cargo test --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests
+
+lint: setup     ## formatting, clippy and the documentation's links
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+bench: setup    ## benchmarks
+	cargo bench -p carpe-tests

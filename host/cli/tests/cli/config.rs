@@ -1,0 +1,53 @@
+//! The command line and the configuration: what is wrong, where, and what to do.
+
+use crate::carpe::Place;
+
+#[test]
+fn help_lists_commands_and_exit_codes() {
+    let place = Place::new();
+    let help = place.carpe(&["--help"]).expect(0);
+    for word in ["run", "check", "send", "status", "dead-letters", "build", "config", "demo", "Exit codes"] {
+        assert!(help.out.contains(word), "{word} in {}", help.out);
+    }
+    place.carpe(&["runn"]).expect(2);
+    place.carpe(&["run", "--threads", "0"]).expect(2);
+    place.carpe(&["run", "--skip-bad-lines"]).expect(2);
+}
+
+#[test]
+fn the_default_configuration_is_one() {
+    let place = Place::new();
+    let printed = place.carpe(&["config", "--print-default"]).expect(0);
+    place.write("carpe.toml", &printed.out);
+    let checked = place.carpe(&["config", "--check", "carpe.toml"]).expect(0);
+    assert_eq!(checked.out, "carpe.toml is a configuration: 0 sources besides HTTP, 0 sinks, 0 routes\n");
+}
+
+#[test]
+fn a_mistake_is_named_with_its_place() {
+    let place = Place::new();
+    for (text, says) in [
+        ("[lisen]\n", "carpe.toml:1:2: `lisen`: there is no such key; did you mean `listen`?"),
+        ("data = 1\n", "carpe.toml:1:8: `data`: invalid type: integer `1`, expected path string"),
+        ("[log]\nfilter = \"=x=\"\n", "`log.filter` is `=x=`, which is no filter"),
+        ("[[route]]\naction = 'a'\nsink = 'b'\n", "the route of `a` leads to the sink `b`, which there is not"),
+        ("[sink.a]\nkind = 'pigeon'\n", "unknown variant `pigeon`"),
+        ("[sink.a]\nkind = 'webhook'\nurl = 'ftp://x/t0ken'\n", "cannot start the sink `a`"),
+        ("[listen]\ntoken = 't0ken'\ntoken_file = 'x'\n", "both `token` and `token_file` are set"),
+        ("[listen]\nevents = 'somewhere'\n", "`listen.events` is `somewhere`, which is no address"),
+    ] {
+        place.write("carpe.toml", text);
+        let said = place.carpe(&["run", "--listen-operators", "none"]).expect(3).expect_err(says);
+        assert!(!said.err.contains("t0ken") && said.out.is_empty(), "{said:#?}");
+    }
+    place.carpe(&["run", "--config", "none.toml"]).expect(3).expect_err("cannot read the configuration none.toml");
+}
+
+#[test]
+fn other_machines_need_a_token() {
+    let place = Place::new();
+    for listener in ["--listen-events", "--listen-operators"] {
+        let said = place.carpe(&["run", listener, "0.0.0.0:0"]).expect(3);
+        said.expect_err("which other machines can reach, and no token is set").expect_err("listen.token_file");
+    }
+}
