@@ -14,9 +14,9 @@ use std::time::Duration;
 use anyhow::Context;
 use carpe::status::PluginState;
 use carpe::{Host, StartError};
-use carpe_connect::{ListenError, Server};
 use carpe_connect::config::Sinks;
 use carpe_connect::sources::file::{FileSource, OnBadLine};
+use carpe_connect::{ListenError, Server};
 
 use crate::args::RunArgs;
 use crate::config::{Config, PrintFormat, STDOUT};
@@ -156,7 +156,8 @@ impl Running {
             let server = source.start(self.host.clone()).await;
             self.events = Some(server.map_err(listen_failure)?);
         }
-        let url = |server: &Option<Server>| server.as_ref().map(|server| format!("http://{}", server.address()));
+        let url =
+            |server: &Option<Server>| server.as_ref().map(|server| format!("http://{}", server.address()));
         let addresses = Addresses::new(url(&self.events), url(&self.operators));
         addresses.write(&self.config.data)?;
         let shown = |url: &Option<String>| url.clone().unwrap_or_else(|| "none".to_owned());
@@ -193,7 +194,9 @@ impl Running {
             let report = progress::Reading::of(file).report();
             let progress = once.source(file).run(self.host.clone(), stop.asked(), report).await;
             let progress = progress.map_err(anyhow::Error::new);
-            read.add(&progress.hint("what came before it is accepted; --skip-bad-lines goes on after bad ones")?);
+            read.add(
+                &progress.hint("what came before it is accepted; --skip-bad-lines goes on after bad ones")?,
+            );
             if stop.is_asked() {
                 break;
             }
@@ -203,7 +206,8 @@ impl Running {
             cause = stop.wait() => tracing::info!("{cause}: the next run goes on"),
         }
         let host = self.host.clone();
-        let looked = tokio::task::spawn_blocking(move || (host.status(), host.dead_letters(SHOWN_DEAD_LETTERS)));
+        let looked =
+            tokio::task::spawn_blocking(move || (host.status(), host.dead_letters(SHOWN_DEAD_LETTERS)));
         let (status, dead_letters) = looked.await.context("the host broke down")?;
         eprint!("{}", read.summary(&status, &dead_letters));
         match status.plugins.iter().find(|plugin| plugin.state == PluginState::Refused) {
