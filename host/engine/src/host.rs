@@ -8,7 +8,7 @@ pub use builder::{HostBuilder, StartError};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Monotonic};
 
@@ -53,7 +53,7 @@ impl Receipt {
     /// # Errors
     /// If they were not accepted.
     pub fn wait(self) -> Result<Accepted, SubmitError> {
-        self.0.blocking_recv().unwrap_or(Err(SubmitError::Stopped))
+        block_on(self)
     }
 }
 
@@ -62,6 +62,25 @@ impl Future for Receipt {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context).map(|result| result.unwrap_or(Err(SubmitError::Stopped)))
+    }
+}
+
+/// Waits for a future on this thread. Unlike a runtime's own ways it never panics, wherever it is called.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
     }
 }
 
@@ -99,10 +118,7 @@ impl Moments {
     /// # Errors
     /// [`MomentsError`].
     pub fn recv_blocking(&mut self) -> Result<Arc<Moment>, MomentsError> {
-        self.0.blocking_recv().map_err(|error| match error {
-            broadcast::error::RecvError::Lagged(missed) => MomentsError::Lagged(missed),
-            broadcast::error::RecvError::Closed => MomentsError::Closed,
-        })
+        block_on(self.recv())
     }
 
     /// The next moment, if there is one already.
@@ -306,8 +322,8 @@ impl Host {
         keys
     }
 
-    /// Blocks until all that was accepted is handled and every action has an outcome. `false`: not within
-    /// the time given.
+    /// Blocks until all that was accepted is handled, what waits for rules in quarantine aside, and every
+    /// action has an outcome. `false`: not within the time given.
     pub fn settle(&self, within: Duration) -> bool {
         self.settle_until(Monotonic::now() + within, true)
     }

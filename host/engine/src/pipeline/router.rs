@@ -13,10 +13,10 @@ use super::index::{Match, SubscriptionIndex};
 use super::intake::SubmitError;
 use super::key::key_of;
 use super::program::Version;
-use super::runtime::{Horizon, Item, Rule};
+use super::runtime::{Horizon, Item, Rest, Rule};
 use crate::checkpoint::{Marker, RuleRecord};
 use crate::event::Instant;
-use crate::journal::{Body, Decision, Entry, Position};
+use crate::journal::{Body, Decision, Entry, JournalError, Position};
 
 /// How many inputs may wait in a rule's lanes. Past it the rule lags, and its inputs wait in the journal.
 const WAITING_INPUTS: usize = if cfg!(test) { 8 } else { 8_192 };
@@ -66,7 +66,7 @@ pub(crate) enum Request {
 pub(crate) struct Report {
     /// Each rule's next position.
     pub(crate) rules: HashMap<String, Position>,
-    /// All rules keep up, and nothing waits in their lanes.
+    /// All rules keep up, and nothing waits in their lanes; those in quarantine aside.
     pub(crate) idle: bool,
 }
 
@@ -143,7 +143,6 @@ impl Router {
             }
             self.missed |= mail.missed;
             busy = self.missed && self.catch_up_with_journal();
-            self.missed = busy;
             busy |= self.advance_lagging();
             self.wake_rested();
             if Monotonic::now() >= self.next_checkpoint {
@@ -273,9 +272,11 @@ impl Router {
         }
     }
 
-    /// Reads what was published but found no room in the mailbox. `true`: there may be more.
+    /// Reads what was published but found no room in the mailbox. `true`: there may be more. What cannot be
+    /// read is tried again.
     fn catch_up_with_journal(&mut self) -> bool {
-        if self.head >= self.shared.journal.end() {
+        self.missed = self.head < self.shared.journal.end();
+        if !self.missed {
             return false;
         }
         match self.shared.journal.read(self.head, READ_BYTES) {
@@ -297,7 +298,7 @@ impl Router {
         let mut more = false;
         for slot in 0..self.courses.len() {
             let course = &self.courses[slot];
-            let idle = course.current || course.held || course.is_gone();
+            let idle = course.current || course.held || course.is_gone() || course.rule.is_resting();
             if idle || course.rule.pending.load(Ordering::Acquire) >= ROOM {
                 continue;
             }
@@ -309,8 +310,16 @@ impl Router {
     fn advance(&mut self, slot: usize) -> bool {
         let entries = match self.shared.journal.read(self.courses[slot].next, READ_BYTES) {
             Ok(entries) => entries,
+            Err(JournalError::OutOfRange { start, .. }) if start > self.courses[slot].next => {
+                self.leave_behind(slot, start);
+                return true;
+            }
             Err(error) => {
-                tracing::error!(rule = self.courses[slot].rule.name, error = %error, "the journal cannot be read");
+                let course = &self.courses[slot];
+                tracing::error!(rule = course.rule.name, error = %error, "the journal cannot be read: tried again");
+                let reason = format!("the journal cannot be read at position {}: {error}", course.next);
+                let until = Monotonic::now() + Duration::from_secs(10);
+                course.rule.care().resting = Some(Rest { until, reason, quarantine: true });
                 return false;
             }
         };
@@ -346,6 +355,24 @@ impl Router {
             self.join(slot);
         }
         !caught_up && !entries.is_empty()
+    }
+
+    /// What a rule was to be given next is not kept any more: it goes on where the journal begins, and that
+    /// is said.
+    fn leave_behind(&mut self, slot: usize, start: Position) {
+        let before = self.instant_before(start);
+        let course = &mut self.courses[slot];
+        let (rule, from) = (course.rule.name.clone(), course.next);
+        tracing::warn!(
+            rule,
+            from,
+            to = start,
+            "a rule fell so far behind that a range of the journal is gone"
+        );
+        course.next = start;
+        course.before = before.max(course.before);
+        let body = Body::Decision { rule, decision: Decision::LeftBehind { from, to: start } };
+        self.shared.intake.append(vec![body], Box::new(|_| {}));
     }
 
     /// From here on a rule shares the reader.
@@ -536,7 +563,9 @@ impl Router {
     fn report(&self) -> Report {
         let settled = |course: &Course| {
             let settled = course.rule.pending.load(Ordering::Acquire) == 0 && !course.held;
-            settled && (course.current || course.is_gone())
+            // What a quarantined rule has left waits in the journal: nothing comes of it now.
+            let resting = course.rule.care().resting.as_ref().is_some_and(|rest| rest.quarantine);
+            resting || settled && (course.current || course.is_gone())
         };
         let position = |course: &Course| if course.current { self.head } else { course.next };
         Report {

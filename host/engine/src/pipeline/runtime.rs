@@ -53,8 +53,9 @@ pub(crate) struct Care {
     pub(crate) resting: Option<Rest>,
     /// The operator's thresholds.
     pub(crate) release: Release,
-    /// How often in a row it had to rest.
+    /// How often it had to rest, and when last.
     pub(crate) rests: u32,
+    pub(crate) rested_at: Option<std::time::Instant>,
     pub(crate) letters: VecDeque<DeadLetter>,
     /// Letters since the last checkpoint.
     pub(crate) new_letters: usize,

@@ -20,6 +20,9 @@ const TIMER_ROUNDS: usize = 64;
 /// How many dead letters of a rule are kept. At the bound the rule stops rather than lose one.
 pub(crate) const DEAD_LETTERS: usize = 10_000;
 
+/// A rule that was not quarantined for so long starts with the shortest pause again.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(3600);
+
 /// What a turn found in the queue.
 enum Taken {
     Nothing,
@@ -196,6 +199,11 @@ fn rest(rule: &Rule, halt: &Halt) {
     let mut care = rule.care();
     care.halt = None;
     let pause = if halt.quarantine {
+        // Long after the last time it counts as the first.
+        if care.rested_at.is_some_and(|last| last.elapsed() > FORGIVEN_AFTER) {
+            care.rests = 0;
+        }
+        care.rested_at = Some(Monotonic::now());
         care.rests += 1;
         let doubled = care.release.probation().saturating_mul(1 << (care.rests - 1).min(6));
         tracing::warn!(
@@ -227,12 +235,11 @@ impl World<'_> {
         let mut care = self.rule.care();
         care.letters.push_back(letter);
         care.new_letters += 1;
-        if care.letters.len() >= DEAD_LETTERS {
-            care.halt = Some(Halt::quarantine(format!(
-                "{DEAD_LETTERS} inputs were set aside, as many as are kept: the rule stops rather than lose one"
-            )));
-            return;
-        }
+    }
+
+    /// Counts an input that the rule broke on; too many within its window are enough.
+    fn count_set_aside(&self) {
+        let mut care = self.rule.care();
         let now = Monotonic::now();
         care.set_aside.push_back(now);
         let (within, limit) = (care.release.within(), care.release.set_aside.get() as usize);
@@ -285,6 +292,7 @@ impl LaneWorld for World<'_> {
         let body = Body::Decision { rule: self.rule.name.clone(), decision };
         self.shared.intake.append_wait(vec![body]).map_err(|error| Halt::pause(error.to_string()))?;
         self.keep(letter);
+        self.count_set_aside();
         Ok(())
     }
 
@@ -293,7 +301,13 @@ impl LaneWorld for World<'_> {
     }
 
     fn halted(&self) -> Option<Halt> {
-        self.rule.care().halt.clone()
+        let care = self.rule.care();
+        if care.letters.len() >= DEAD_LETTERS {
+            return Some(Halt::quarantine(format!(
+                "{DEAD_LETTERS} inputs were set aside, as many as are kept: the rule stops rather than lose one"
+            )));
+        }
+        care.halt.clone()
     }
 
     fn emit(&self, moment: Moment) -> Arc<Moment> {
