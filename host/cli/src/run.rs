@@ -27,7 +27,7 @@ pub(crate) use addresses::Addresses;
 use printer::{Printer, Printing};
 use stop::{Cause, Stop, Trigger};
 
-/// How long checkpoints and answers under way may take when the time to drain is up.
+/// How long the last lines may take to be printed.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Inputs that were set aside are shown at the end, at most so many of each rule.
@@ -40,8 +40,8 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads for input and output")?;
     let ended = runtime.block_on(Running::run(config, &Once::of(&args)));
-    // What still blocks in the background may not hold up the end: all that counts is on disk.
-    runtime.shutdown_timeout(LAST_MOMENT);
+    // What still blocks in the background does not hold up the end: all that counts is on disk.
+    runtime.shutdown_background();
     ended
 }
 
@@ -222,7 +222,11 @@ impl Running {
 
     /// Finishes what was accepted, within the time that the configuration gives.
     async fn end(self, stop: &mut Stop) {
-        let within = Duration::from_millis(self.config.shutdown.drain_ms);
+        // What is to be printed and nobody reads would never be done.
+        let within = match stop.is_unread() {
+            true => Duration::ZERO,
+            false => Duration::from_millis(self.config.shutdown.drain_ms),
+        };
         let Running { config, host, printing, events, operators, addresses, .. } = self;
         let drain = async {
             if let Some(events) = events {
@@ -238,17 +242,21 @@ impl Running {
                 Err(error) => tracing::error!(%error, "the host broke down while it stopped"),
             }
         };
-        tokio::select! {
-            () = drain => {}
-            _ = stop.wait() => tracing::warn!("stopped at once: the next start goes on with the rest"),
-        }
+        let at_once = tokio::select! {
+            () = drain => false,
+            _ = stop.wait() => true,
+        };
         if let Some(operators) = operators {
             operators.stop(Duration::ZERO).await;
         }
         if let Some(addresses) = addresses {
             addresses.remove(&config.data);
         }
-        printing.end(LAST_MOMENT);
+        if at_once {
+            tracing::warn!("stopped at once: the next start goes on with the rest");
+        } else {
+            printing.end(LAST_MOMENT);
+        }
     }
 }
 

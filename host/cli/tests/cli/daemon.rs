@@ -107,6 +107,27 @@ fn an_interrupt_stops_it_too_and_files_are_followed() {
 }
 
 #[test]
+fn a_second_signal_stops_it_at_once_and_the_next_start_goes_on() {
+    let place = Place::with(&["flood-alert"]);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let webhook = format!("[sink.ops]\nkind = 'webhook'\nurl = 'http://{}/'\n", nobody.local_addr().unwrap());
+    let route = "[[route]]\naction = '*'\nsink = 'ops'\n[shutdown]\ndrain_ms = 600_000\n";
+    place.write("carpe.toml", format!("{webhook}{route}"));
+    let host = place.host(&[]);
+    place.carpe_with_input(&["send"], &reading(1, "elbe-7", 0, 520)).expect(0);
+    // The receiver has taken the request, and never answers.
+    let (_unanswered, _) = nobody.accept().unwrap();
+    host.signal(Signal::TERM);
+    while place.carpe(&["status", "--json"]).expect(0).json()[0]["ready"] == true {}
+    host.signal(Signal::TERM);
+    host.end().expect(0).expect_err("stopped at once: the next start goes on with the rest");
+
+    place.write("carpe.toml", FILE_SINK.replace("sink.log", "sink.ops").replace("'log'", "'ops'"));
+    place.host(&[]).stop().expect(0);
+    assert_eq!(place.read("actions.jsonl").lines().count(), 2);
+}
+
+#[test]
 fn a_data_folder_has_one_host() {
     let place = Place::new();
     let host = place.host(&[]);

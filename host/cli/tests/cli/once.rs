@@ -79,3 +79,17 @@ fn what_cannot_be_handled_is_shown() {
         place.carpe_with_input(&["run", "--log", "error", "--once", "-"], &reading(1, "elbe-7", 0, 9_999));
     said.expect(0).expect_err("1 input set aside").expect_err("9999 cm at gauge elbe-7: is it broken?");
 }
+
+#[test]
+fn it_ends_when_nobody_reads_what_it_prints() {
+    let place = Place::with(&["flood-alert"]);
+    place.write("events.jsonl", a_rise());
+    let mut command = place.command(&["run", "--timeline", "event", "--once", "events.jsonl"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    child.wait().unwrap();
+    // What nobody read is printed by the next run.
+    let next = place.carpe(&["run", "--timeline", "event", "--once", "events.jsonl"]).expect(0);
+    assert_eq!(next.out.matches("  -> ").count(), 4, "{next:#?}");
+}
