@@ -18,6 +18,7 @@ use crate::journal::{ActionId, Position, VersionRecord};
 use crate::moment::Moment;
 use crate::pipeline::keys::{Key, KeyState};
 use crate::pipeline::lane::DeadLetter;
+use crate::recovery::Standing;
 
 /// The format of what is stored. A store of another format is refused.
 const FORMAT: u8 = 1;
@@ -79,14 +80,22 @@ impl CheckpointStore {
         Ok(CheckpointStore { database, rules })
     }
 
-    /// Names of all rules that have a checkpoint.
-    pub(crate) fn rules(&self) -> Result<Vec<String>, CheckpointError> {
-        let mut names = Vec::new();
-        for record in self.rules.prefix([b'm']) {
-            let key = record.key()?;
-            names.push(String::from_utf8_lossy(key.get(3..).unwrap_or_default()).into_owned());
+    /// Where all rules that have a checkpoint stand, and which actions are open in them.
+    pub(crate) fn standing(&self) -> Result<Standing, CheckpointError> {
+        let mut standing = Standing::default();
+        for entry in self.rules.prefix([b'm']) {
+            let (key, value) = entry.into_inner()?;
+            let rule = String::from_utf8_lossy(key.get(3..).unwrap_or_default()).into_owned();
+            let record: RuleRecord = decode(&rule, &value)?;
+            standing.rules.insert(rule, record.version.map(|_| record.position));
         }
-        Ok(names)
+        for entry in self.rules.prefix([b'a']) {
+            let key = entry.key()?;
+            if let Some(id) = key.last_chunk::<16>() {
+                standing.open.insert(ActionId(*id));
+            }
+        }
+        Ok(standing)
     }
 
     pub(crate) fn load(&self, rule: &str) -> Result<Option<Checkpoint>, CheckpointError> {
@@ -245,7 +254,8 @@ mod tests {
         store.write("a", &record(4), &gone).unwrap();
         drop(store);
         let store = CheckpointStore::open(folder.path()).unwrap();
-        assert_eq!(store.rules().unwrap(), ["a", "ab"]);
+        let standing = store.standing().unwrap().rules;
+        assert_eq!((standing["a"], standing["ab"]), (Some(4), Some(9)));
         let read = store.load("a").unwrap().unwrap();
         assert_eq!(read.record, record(4));
         assert_eq!(read.keys, [("k".into(), state)]);

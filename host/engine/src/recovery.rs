@@ -12,7 +12,7 @@ use crate::pipeline::lane::DeadLetter;
 /// What the journal says, apart from what rules compute from it.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// Actions that have an outcome.
+    /// Actions that have an outcome, of those that may come up again.
     pub(crate) settled: HashSet<ActionId>,
     /// How far each source has been read.
     pub(crate) cursors: HashMap<String, String>,
@@ -27,11 +27,39 @@ pub(crate) struct RuleDecisions {
     pub(crate) set_aside: HashMap<InputId, DeadLetter>,
 }
 
-/// Reads all decisions and outcomes up to the journal's end.
-pub(crate) fn recover(journal: &dyn Journal) -> Result<Recovered, JournalError> {
+/// What checkpoints say of where rules stand.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// The position of each rule's checkpoint; none: it was unloaded, and computes nothing again.
+    pub(crate) rules: HashMap<String, Option<Position>>,
+    /// Actions that are open in them.
+    pub(crate) open: HashSet<ActionId>,
+}
+
+/// Reads all decisions up to the journal's end, and those outcomes whose actions may come up again: the
+/// ones that checkpoints hold open, and the ones that rules compute again from there.
+pub(crate) fn recover(journal: &dyn Journal, standing: &Standing) -> Result<Recovered, JournalError> {
+    let floor = standing.rules.values().flatten().copied().min().unwrap_or(journal.end());
+    let recovered = recover_from(journal, standing, floor)?;
+    // A rule without a checkpoint begins with its first switch.
+    let new = recovered.rules.iter().filter(|(rule, _)| !standing.rules.contains_key(*rule));
+    match new.filter_map(|(_, rule)| rule.switches.first()).map(|(at, _)| *at).min() {
+        Some(first) if first < floor => recover_from(journal, standing, first),
+        _ => Ok(recovered),
+    }
+}
+
+fn recover_from(
+    journal: &dyn Journal,
+    standing: &Standing,
+    floor: Position,
+) -> Result<Recovered, JournalError> {
     let mut recovered = Recovered::default();
     journal.visit_decisions(&mut |entry| {
-        recovered.note(&entry);
+        match &entry.body {
+            Body::Outcome(outcome) if entry.position < floor && !standing.open.contains(&outcome.id) => {}
+            _ => recovered.note(&entry),
+        }
         Ok(())
     })?;
     for rule in recovered.rules.values_mut() {

@@ -59,7 +59,8 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     let max_component_bytes = sandbox.max_component_bytes as u64;
     let sandbox = Sandbox::new(sandbox)?;
 
-    let recovered = recover(&*journal)?;
+    let standing = checkpoints.as_ref().map(CheckpointStore::standing).transpose()?.unwrap_or_default();
+    let recovered = recover(&*journal, &standing)?;
     let known = known_ids(&*journal, builder.known)?;
     let notes = journal.recovery_notes();
     for note in &notes {
@@ -105,7 +106,8 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     }));
 
     // Rules first: what the router is asked before it runs, it does first.
-    let rules = recover_rules(&shared, &registry, recovered.rules, builder.threads)?;
+    let checkpointed = standing.rules.into_keys();
+    let rules = recover_rules(&shared, &registry, recovered.rules, checkpointed, builder.threads)?;
     let appender = Appender {
         journal: Arc::clone(&shared.journal),
         intake: Arc::clone(&shared.intake),
@@ -154,12 +156,11 @@ fn recover_rules(
     shared: &Arc<Shared>,
     registry: &Registry,
     mut decisions: std::collections::BTreeMap<String, RuleDecisions>,
+    checkpointed: impl Iterator<Item = String>,
     lanes: usize,
 ) -> Result<usize, StartError> {
     let mut names: BTreeSet<String> = decisions.keys().cloned().collect();
-    if let Some(store) = &shared.checkpoints {
-        names.extend(store.rules()?);
-    }
+    names.extend(checkpointed);
     let count = names.len();
     for name in names {
         let decided = decisions.remove(&name).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What a lane remembers of each key: state and timers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,19 @@ impl KeyState {
 pub(crate) struct Keys {
     map: HashMap<Key, KeyState>,
     due: BTreeSet<(Instant, Key)>,
-    changed: std::collections::HashSet<Key>,
+    changed: HashSet<Key>,
+    /// Whether somebody asks for what changed.
+    tracked: bool,
     timers: usize,
     bytes: usize,
 }
 
 impl Keys {
+    /// No keys. `tracked`: what changes is remembered until it is taken.
+    pub(crate) fn new(tracked: bool) -> Self {
+        Keys { tracked, ..Keys::default() }
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&KeyState> {
         self.map.get(key)
     }
@@ -94,7 +101,9 @@ impl Keys {
     /// Replaces what is remembered of a key.
     pub(crate) fn set(&mut self, key: &Key, state: KeyState) {
         self.put(key, state);
-        self.changed.insert(Arc::clone(key));
+        if self.tracked {
+            self.changed.insert(Arc::clone(key));
+        }
     }
 
     fn put(&mut self, key: &Key, state: KeyState) {
@@ -165,7 +174,7 @@ mod tests {
 
     #[test]
     fn due_follows_every_change() {
-        let mut keys = Keys::default();
+        let mut keys = Keys::new(true);
         let key: Key = "k".into();
         let mut state = KeyState::default();
         state.change_timer("a", Some(timer("a", 5)));

@@ -95,7 +95,7 @@ impl Lane {
     /// A lane without keys.
     pub(crate) fn new(version: Option<Arc<Version>>, passed: Position, checkpointed: bool) -> Self {
         Lane {
-            keys: Keys::default(),
+            keys: Keys::new(checkpointed),
             version,
             emitted: Vec::new(),
             checkpointed,

@@ -536,7 +536,7 @@ impl Router {
             let busy = course.marker.as_ref().is_some_and(|marker| Arc::strong_count(marker) > 1);
             let changed =
                 course.rule.dirty.load(Ordering::Acquire) || position > course.checkpointed_at + 10_000;
-            if busy || course.held || !changed || course.rule.checkpoint_broken.load(Ordering::Acquire) {
+            if busy || course.held || !changed {
                 continue;
             }
             course.rule.dirty.store(false, Ordering::Release);
