@@ -9,3 +9,4 @@ mod recovery;
 mod reload;
 mod rules;
 mod scenarios;
+mod streams;

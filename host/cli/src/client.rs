@@ -115,7 +115,9 @@ impl HostClient {
             return Err(refusal(answer).await);
         }
         let shown = answer.json().await.map_err(|error| anyhow::Error::new(error.without_url()));
-        Ok(shown.with_context(|| format!("{} answers, but not as a host's operators' listener does", self.base))?)
+        Ok(shown.with_context(|| {
+            format!("{} answers, but not as a host's operators' listener does", self.base)
+        })?)
     }
 }
 
@@ -130,7 +132,10 @@ fn of_data_folder(data: &Path, listener: Listener) -> Result<String, Failure> {
 /// What an answer that is no success says.
 pub(crate) async fn problem(answer: Response) -> Problem {
     let status = answer.status();
-    answer.json().await.unwrap_or_else(|_| Problem { detail: format!("it answered {status}"), ..Problem::default() })
+    answer
+        .json()
+        .await
+        .unwrap_or_else(|_| Problem { detail: format!("it answered {status}"), ..Problem::default() })
 }
 
 /// An answer that is no success, as a failure.

@@ -269,8 +269,13 @@ impl Config {
 
     /// A host as the configuration has it, but for its sinks.
     pub(crate) fn builder(&self) -> HostBuilder {
-        let IntakeConfig { max_event_bytes, max_waiting_events, max_waiting_bytes, known_events, known_seconds } =
-            self.intake;
+        let IntakeConfig {
+            max_event_bytes,
+            max_waiting_events,
+            max_waiting_bytes,
+            known_events,
+            known_seconds,
+        } = self.intake;
         let RetryConfig { first_ms, give_up_seconds, timeout_ms } = self.retry;
         let mut builder = carpe::Host::builder()
             .data_dir(&self.data)

@@ -58,7 +58,8 @@ fn find_plugins(named: Option<&Path>) -> Result<PathBuf, Failure> {
         None => Ok(folder),
         Some(file) => {
             let failure = Failure::new(Kind::Failed, format!("{} is not there", file.display()));
-            Err(failure.with_hint("`make demo` builds the example plugins; --plugins FOLDER says where they are"))
+            Err(failure
+                .with_hint("`make demo` builds the example plugins; --plugins FOLDER says where they are"))
         }
     }
 }
@@ -105,7 +106,11 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
         seconds,
         start_ms: millis(start),
         stop_ms: millis(stop),
-        events: Events { sent: books.sent.get(), accepted: books.accepted.get(), repeated: books.repeated.get() },
+        events: Events {
+            sent: books.sent.get(),
+            accepted: books.accepted.get(),
+            repeated: books.repeated.get(),
+        },
         moments,
         actions: serde_json::from_value(status["actions"].clone()).unwrap_or_default(),
         latency: Latency::of(std::mem::take(&mut receiver.arrived().latencies_ms)),
@@ -177,7 +182,11 @@ fn hash(plugin: &Value) -> String {
     plugin["hash"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn wait_for(daemon: &Daemon, plugin: &str, is_there: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
+async fn wait_for(
+    daemon: &Daemon,
+    plugin: &str,
+    is_there: impl Fn(&Value) -> bool,
+) -> Result<Value, Failure> {
     let deadline = Instant::now() + RELOAD;
     loop {
         let shown = daemon.plugin(plugin).await?;
@@ -185,7 +194,8 @@ async fn wait_for(daemon: &Daemon, plugin: &str, is_there: impl Fn(&Value) -> bo
             return Ok(shown);
         }
         if Instant::now() > deadline {
-            let failure = Failure::new(Kind::Failed, format!("{plugin} did not become what it should: {shown}"));
+            let failure =
+                Failure::new(Kind::Failed, format!("{plugin} did not become what it should: {shown}"));
             return Err(failure);
         }
         tokio::time::sleep(POLL).await;
@@ -199,12 +209,14 @@ async fn finish(daemon: &Daemon, books: &Books, receiver: &Receiver) -> Result<V
         let status = daemon.status().await?;
         let plugins = status["plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
         let sinks = status["sinks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let idle = plugins.iter().all(|plugin| plugin["work"]["behind"] == 0 && plugin["work"]["waiting"] == 0)
-            && sinks.iter().all(|sink| sink["waiting"] == 0);
+        let idle =
+            plugins.iter().all(|plugin| plugin["work"]["behind"] == 0 && plugin["work"]["waiting"] == 0)
+                && sinks.iter().all(|sink| sink["waiting"] == 0);
         // A car that is gone has no timer.
         let street = plugins.iter().find(|plugin| plugin["file"] == "streetlights-cars");
         let empty = street.is_some_and(|plugin| plugin["work"]["timers"] == 0);
-        let reminded = now() > books.last_deadline() && books.missed().is_subset(&receiver.arrived().reminders);
+        let reminded =
+            now() > books.last_deadline() && books.missed().is_subset(&receiver.arrived().reminders);
         if (idle && empty && reminded) || Instant::now() > deadline {
             return Ok(status);
         }
@@ -226,11 +238,13 @@ fn checks(
     let moment = |kind: &str| moments.get(kind).copied().unwrap_or_default();
     let flood = plugins.iter().find(|plugin| plugin["file"] == "flood-alert");
     let handled = flood.map_or(0, |plugin| number(&plugin["work"]["inputs"]));
-    let delivered = sinks.iter().find(|sink| sink["name"] == "city").map_or(0, |sink| number(&sink["delivered"]));
+    let delivered =
+        sinks.iter().find(|sink| sink["name"] == "city").map_or(0, |sink| number(&sink["delivered"]));
     let arrived = receiver.arrived();
     let (sent, accepted) = (books.sent.get(), number(&status["intake"]["accepted"]));
     let (missed, unsure) = (books.missed(), books.unsure());
-    let strange = arrived.reminders.iter().filter(|dose| !missed.contains(*dose) && !unsure.contains(*dose)).count();
+    let strange =
+        arrived.reminders.iter().filter(|dose| !missed.contains(*dose) && !unsure.contains(*dose)).count();
     let absent = missed.difference(&arrived.reminders).count();
     let (rising, over) = (moment("flood.rising"), moment("flood.over"));
     let (lit, dark) = (moment("lamp.needed"), moment("lamp.unneeded"));
@@ -242,7 +256,10 @@ fn checks(
         ),
         check(
             handled == city.gauge_events,
-            format!("flood-alert handled each of {} gauge readings once, over its reload: {handled}", city.gauge_events),
+            format!(
+                "flood-alert handled each of {} gauge readings once, over its reload: {handled}",
+                city.gauge_events
+            ),
         ),
         check(
             (rising, over) == (city.rises, city.falls),
@@ -250,7 +267,10 @@ fn checks(
         ),
         check(
             absent == 0 && strange == 0,
-            format!("{} doses were missed: {absent} reminders missing, {strange} without cause", missed.len()),
+            format!(
+                "{} doses were missed: {absent} reminders missing, {strange} without cause",
+                missed.len()
+            ),
         ),
         check(lit == dark, format!("{lit} times a lamp was lit, and {dark} times it went out again")),
         check(

@@ -72,7 +72,9 @@ impl From<anyhow::Error> for Failure {
 /// Causes, one a line.
 pub(crate) fn listed(causes: &[String]) -> String {
     let lines = causes.iter().enumerate();
-    lines.map(|(depth, cause)| format!("{}{cause}\n", if depth == 0 { "error: " } else { "  because: " })).collect()
+    lines
+        .map(|(depth, cause)| format!("{}{cause}\n", if depth == 0 { "error: " } else { "  because: " }))
+        .collect()
 }
 
 impl fmt::Display for Failure {

@@ -12,9 +12,9 @@ const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,sfa=warn,value_log=warn,hyper=
 
 /// Installs the log.
 pub(crate) fn start(config: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::builder().parse(format!("{LIBRARIES},{}", config.filter)).with_context(|| {
-        format!("`log.filter` is `{}`, which is no filter", config.filter)
-    });
+    let filter = EnvFilter::builder()
+        .parse(format!("{LIBRARIES},{}", config.filter))
+        .with_context(|| format!("`log.filter` is `{}`, which is no filter", config.filter));
     let filter = filter.kind(Kind::Config).hint("a level (`info`), or more: `info,carpe::guest=debug`")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {

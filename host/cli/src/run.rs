@@ -14,9 +14,9 @@ use std::time::Duration;
 use anyhow::Context;
 use carpe::status::PluginState;
 use carpe::{Host, StartError};
-use carpe_connect::{ListenError, Server};
 use carpe_connect::config::Sinks;
 use carpe_connect::sources::file::{FileSource, OnBadLine};
+use carpe_connect::{ListenError, Server};
 
 use crate::args::RunArgs;
 use crate::config::{Config, PrintFormat, STDOUT};
@@ -27,7 +27,7 @@ pub(crate) use addresses::Addresses;
 use printer::{Printer, Printing};
 use stop::{Cause, Stop, Trigger};
 
-/// How long checkpoints and answers under way may take when the time to drain is up.
+/// How long the last lines may take to be printed.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Inputs that were set aside are shown at the end, at most so many of each rule.
@@ -40,8 +40,8 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads for input and output")?;
     let ended = runtime.block_on(Running::run(config, &Once::of(&args)));
-    // What still blocks in the background may not hold up the end: all that counts is on disk.
-    runtime.shutdown_timeout(LAST_MOMENT);
+    // What still blocks in the background does not hold up the end: all that counts is on disk.
+    runtime.shutdown_background();
     ended
 }
 
@@ -156,7 +156,8 @@ impl Running {
             let server = source.start(self.host.clone()).await;
             self.events = Some(server.map_err(listen_failure)?);
         }
-        let url = |server: &Option<Server>| server.as_ref().map(|server| format!("http://{}", server.address()));
+        let url =
+            |server: &Option<Server>| server.as_ref().map(|server| format!("http://{}", server.address()));
         let addresses = Addresses::new(url(&self.events), url(&self.operators));
         addresses.write(&self.config.data)?;
         let shown = |url: &Option<String>| url.clone().unwrap_or_else(|| "none".to_owned());
@@ -193,7 +194,9 @@ impl Running {
             let report = progress::Reading::of(file).report();
             let progress = once.source(file).run(self.host.clone(), stop.asked(), report).await;
             let progress = progress.map_err(anyhow::Error::new);
-            read.add(&progress.hint("what came before it is accepted; --skip-bad-lines goes on after bad ones")?);
+            read.add(
+                &progress.hint("what came before it is accepted; --skip-bad-lines goes on after bad ones")?,
+            );
             if stop.is_asked() {
                 break;
             }
@@ -203,7 +206,8 @@ impl Running {
             cause = stop.wait() => tracing::info!("{cause}: the next run goes on"),
         }
         let host = self.host.clone();
-        let looked = tokio::task::spawn_blocking(move || (host.status(), host.dead_letters(SHOWN_DEAD_LETTERS)));
+        let looked =
+            tokio::task::spawn_blocking(move || (host.status(), host.dead_letters(SHOWN_DEAD_LETTERS)));
         let (status, dead_letters) = looked.await.context("the host broke down")?;
         eprint!("{}", read.summary(&status, &dead_letters));
         match status.plugins.iter().find(|plugin| plugin.state == PluginState::Refused) {
@@ -218,7 +222,11 @@ impl Running {
 
     /// Finishes what was accepted, within the time that the configuration gives.
     async fn end(self, stop: &mut Stop) {
-        let within = Duration::from_millis(self.config.shutdown.drain_ms);
+        // What is to be printed and nobody reads would never be done.
+        let within = match stop.is_unread() {
+            true => Duration::ZERO,
+            false => Duration::from_millis(self.config.shutdown.drain_ms),
+        };
         let Running { config, host, printing, events, operators, addresses, .. } = self;
         let drain = async {
             if let Some(events) = events {
@@ -234,17 +242,21 @@ impl Running {
                 Err(error) => tracing::error!(%error, "the host broke down while it stopped"),
             }
         };
-        tokio::select! {
-            () = drain => {}
-            _ = stop.wait() => tracing::warn!("stopped at once: the next start goes on with the rest"),
-        }
+        let at_once = tokio::select! {
+            () = drain => false,
+            _ = stop.wait() => true,
+        };
         if let Some(operators) = operators {
             operators.stop(Duration::ZERO).await;
         }
         if let Some(addresses) = addresses {
             addresses.remove(&config.data);
         }
-        printing.end(LAST_MOMENT);
+        if at_once {
+            tracing::warn!("stopped at once: the next start goes on with the rest");
+        } else {
+            printing.end(LAST_MOMENT);
+        }
     }
 }
 

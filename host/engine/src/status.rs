@@ -174,6 +174,8 @@ pub struct RuleStatus {
     pub inputs: u64,
     /// Batches handled.
     pub batches: u64,
+    /// Events that matched a subscription, but have no key: they are given to nobody.
+    pub keyless: u64,
     /// Moments that occurred.
     pub moments: u64,
     /// Traps and broken limits.
@@ -231,6 +233,7 @@ pub(crate) struct RuleCounters {
     pub(crate) batches: AtomicU64,
     pub(crate) moments: AtomicU64,
     pub(crate) traps: AtomicU64,
+    pub(crate) keyless: AtomicU64,
     buckets: [AtomicU64; BUCKETS_US.len()],
     sum_us: AtomicU64,
 }

@@ -4,6 +4,7 @@
 //! `victim DATA PLUGINS DELIVERIES THREADS FIRST`: rounds begin at number FIRST; each delivery is a line of the file
 //! DELIVERIES.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -16,6 +17,9 @@ use carpe_tests::guests::sandbox;
 
 /// Keys of each round.
 const KEYS: usize = 10;
+
+/// Rounds that wait to be accepted.
+const UNDER_WAY: usize = 3;
 
 struct Lines(File);
 
@@ -46,11 +50,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         .route(Route { action: "*".to_owned(), to: Target::Sink("lines".to_owned()) })
         .start()?;
     let mut stdout = std::io::stdout().lock();
+    let mut under_way = VecDeque::new();
     for n in first.parse::<u64>()?.. {
         let events = (0..KEYS).map(|key| count(&format!("key-{key}"), n)).collect();
-        host.submit_all(events)?.wait()?;
-        writeln!(stdout, "{n}")?;
-        stdout.flush()?;
+        under_way.push_back((n, host.submit_all(events)?));
+        if under_way.len() > UNDER_WAY
+            && let Some((n, receipt)) = under_way.pop_front()
+        {
+            receipt.wait()?;
+            writeln!(stdout, "{n}")?;
+            stdout.flush()?;
+        }
     }
     Ok(())
 }

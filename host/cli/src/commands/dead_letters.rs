@@ -33,8 +33,7 @@ struct DeadLetter {
 
 pub(crate) fn dead_letters(args: &DeadLettersArgs) -> Result<ExitCode, Failure> {
     let host = HostClient::new(&args.host, Listener::Operators)?;
-    let Answer { dead_letters } =
-        block_on(host.show(&format!("/dead-letters?limit={}", args.limit)))?;
+    let Answer { dead_letters } = block_on(host.show(&format!("/dead-letters?limit={}", args.limit)))?;
     if args.json {
         dead_letters.iter().try_for_each(print_json)?;
         return Ok(ExitCode::SUCCESS);

@@ -117,7 +117,10 @@ impl Sender {
                     let problem = problem(answer).await;
                     let at = problem.index.or((batch.len() == 1).then_some(0));
                     let Some(at) = at.filter(|&at| at < batch.len()) else {
-                        return Err(Failure::new(Kind::Failed, format!("the host refuses: {}", problem.detail)));
+                        return Err(Failure::new(
+                            Kind::Failed,
+                            format!("the host refuses: {}", problem.detail),
+                        ));
                     };
                     let Line { number, .. } = batch.remove(at);
                     self.refuse(number, problem.detail);
@@ -174,7 +177,8 @@ impl Sender {
 }
 
 fn retry_after(answer: &Response) -> Duration {
-    let seconds = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let seconds =
+        answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     seconds.map_or(PAUSE, Duration::from_secs).min(LONGEST_PAUSE)
 }
 
@@ -198,7 +202,8 @@ impl<R: Read> Lines<R> {
                 "line {} is longer than {LINE_BYTES} bytes",
                 self.number
             );
-            let text = String::from_utf8(text).with_context(|| format!("line {} is not UTF-8", self.number))?;
+            let text =
+                String::from_utf8(text).with_context(|| format!("line {} is not UTF-8", self.number))?;
             let text = text.trim_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
             if !text.is_empty() {
                 return Ok(Some(Line { number: self.number, text: text.to_owned() }));

@@ -116,7 +116,11 @@ impl Shown {
         let actions: Vec<_> = self.actions.iter().filter(|(_, count)| **count > 0).collect();
         let actions = match actions.as_slice() {
             [] => "none".to_owned(),
-            some => some.iter().map(|(outcome, count)| format!("{} {outcome}", grouped(**count))).collect::<Vec<_>>().join(", "),
+            some => some
+                .iter()
+                .map(|(outcome, count)| format!("{} {outcome}", grouped(**count)))
+                .collect::<Vec<_>>()
+                .join(", "),
         };
         let rows = [
             (
@@ -150,12 +154,16 @@ impl Shown {
         if self.plugins.is_empty() {
             return "no plugins\n".to_owned();
         }
-        let head = ["PLUGIN", "RULE", "STATE", "SINCE", "VERSION", "HASH", "INPUTS", "MOMENTS", "BEHIND", "KEYS", "TIMERS", "ASIDE"];
+        let head = [
+            "PLUGIN", "RULE", "STATE", "SINCE", "VERSION", "HASH", "INPUTS", "MOMENTS", "BEHIND", "KEYS",
+            "TIMERS", "ASIDE",
+        ];
         let mut text = String::new();
         let mut rows = vec![head.map(str::to_owned)];
         for plugin in &self.plugins {
             let some = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-            let count = |of: fn(&Work) -> u64| plugin.work.as_ref().map_or("-".to_owned(), |work| grouped(of(work)));
+            let count =
+                |of: fn(&Work) -> u64| plugin.work.as_ref().map_or("-".to_owned(), |work| grouped(of(work)));
             rows.push([
                 plugin.file.clone(),
                 some(&plugin.rule),
@@ -184,7 +192,8 @@ impl Shown {
         let head = ["SINK", "WAITING", "DELIVERED", "REJECTED", "FAILED", "EXPIRED", "RETRIES"];
         let mut rows = vec![head.map(str::to_owned)];
         for sink in &self.sinks {
-            let counts = [sink.waiting, sink.delivered, sink.rejected, sink.failed, sink.expired, sink.retries];
+            let counts =
+                [sink.waiting, sink.delivered, sink.rejected, sink.failed, sink.expired, sink.retries];
             let [waiting, delivered, rejected, failed, expired, retries] = counts.map(grouped);
             rows.push([sink.name.clone(), waiting, delivered, rejected, failed, expired, retries]);
         }
@@ -194,7 +203,8 @@ impl Shown {
                 text += &format!("{}: nothing is sent any more, {why}\n", sink.name);
             }
             if let Some(error) = &sink.last_error {
-                text += &format!("{}: the last failure: {}\n", sink.name, printable(error, REASON_CHARACTERS));
+                text +=
+                    &format!("{}: the last failure: {}\n", sink.name, printable(error, REASON_CHARACTERS));
             }
         }
         text

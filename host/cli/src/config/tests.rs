@@ -27,7 +27,8 @@ fn the_default_file_has_every_key() {
         });
         assert!(found, "`{key}`");
     }
-    let sections = ["listen", "limits", "intake", "retry", "sandbox", "checkpoints", "moments", "log", "shutdown"];
+    let sections =
+        ["listen", "limits", "intake", "retry", "sandbox", "checkpoints", "moments", "log", "shutdown"];
     for section in sections {
         let header = format!("[{section}]");
         let text = DEFAULT.split_once(&header).unwrap().1;
@@ -81,7 +82,8 @@ fn a_mistake_is_named_with_its_place() {
 
 #[test]
 fn a_route_needs_its_sink() {
-    let config = parse("[[route]]\naction = 'a'\nsink = 'opps'\n[sink.ops]\nkind = 'file'\npath = 'x'").unwrap();
+    let config =
+        parse("[[route]]\naction = 'a'\nsink = 'opps'\n[sink.ops]\nkind = 'file'\npath = 'x'").unwrap();
     let failure = config.check(Path::new("carpe.toml")).unwrap_err();
     let says = "error: carpe.toml: the route of `a` leads to the sink `opps`, which there is not\n\
                 hint: add `[sink.opps]`; there are: ops, stdout\n";

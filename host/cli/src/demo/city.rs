@@ -108,7 +108,13 @@ impl City {
         }
         for (patient, dose) in self.pills.remove(&self.tick).unwrap_or_default() {
             let data = json!({ "dose": dose.id });
-            tick.events.push(self.event("medication.taken", "/homes/linden", &patient_name(patient), now, &data));
+            tick.events.push(self.event(
+                "medication.taken",
+                "/homes/linden",
+                &patient_name(patient),
+                now,
+                &data,
+            ));
             tick.taken.push(dose);
         }
         self.tick += 1;
@@ -157,7 +163,13 @@ impl City {
             let id = format!("{}-{}", patient_name(patient), self.tick);
             let dose = Dose { id, deadline: due + GRACE_MS };
             let data = json!({ "dose": dose.id, "due": due });
-            tick.events.push(self.event("medication.scheduled", "/homes/linden", &patient_name(patient), now, &data));
+            tick.events.push(self.event(
+                "medication.scheduled",
+                "/homes/linden",
+                &patient_name(patient),
+                now,
+                &data,
+            ));
             let taken_after_ms = match self.random.random_range(0..10) {
                 // In time...
                 0..=6 => Some(DUE_IN_MS + self.random.random_range(0..4) * TICK_MS),
@@ -173,7 +185,14 @@ impl City {
         }
     }
 
-    fn event(&self, kind: &str, source: &str, subject: &str, now: Instant, data: &serde_json::Value) -> Event {
+    fn event(
+        &self,
+        kind: &str,
+        source: &str,
+        subject: &str,
+        now: Instant,
+        data: &serde_json::Value,
+    ) -> Event {
         // A patient may take two doses in one tick.
         let dose = data["dose"].as_str().unwrap_or_default();
         Event::new(format!("{kind}-{subject}-{}-{dose}", self.tick), source, kind)
@@ -211,8 +230,8 @@ fn tenths(value: f64) -> f64 {
 
 fn patient_name(number: usize) -> String {
     const NAMES: [&str; PATIENTS] = [
-        "anna", "bert", "cleo", "dora", "emil", "fred", "gita", "hugo", "iris", "jonas", "kira", "leo", "mira",
-        "nora", "omar", "paul", "rosa", "sara", "tom", "vera",
+        "anna", "bert", "cleo", "dora", "emil", "fred", "gita", "hugo", "iris", "jonas", "kira", "leo",
+        "mira", "nora", "omar", "paul", "rosa", "sara", "tom", "vera",
     ];
     NAMES[number % PATIENTS].to_owned()
 }

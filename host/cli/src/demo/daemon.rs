@@ -102,7 +102,8 @@ impl Daemon {
     pub(super) async fn stop(mut self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
         if let Some(pid) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("cannot stop the host")?;
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .context("cannot stop the host")?;
         }
         let ended = tokio::time::timeout(STOP, self.child.wait()).await;
         let status = ended.context("the host did not stop")?.context("cannot wait for the host")?;
@@ -155,7 +156,8 @@ fn furnish(folder: &Path, plugins: &Path, receiver: &Receiver) -> anyhow::Result
     write("carpe.toml", &configuration(receiver))?;
     write("city.secret", &receiver.secret)?;
     // The level alone decides, so that the demo knows what is to be expected.
-    let flood = format!("[configuration]\nalert_cm = {ALERT_CM:?}\nfall_cm = {FALL_CM:?}\nrise_cm = 1000.0\n");
+    let flood =
+        format!("[configuration]\nalert_cm = {ALERT_CM:?}\nfall_cm = {FALL_CM:?}\nrise_cm = 1000.0\n");
     write("plugins/flood-alert.toml", &flood)?;
     let medication = format!("[configuration]\ngrace_seconds = {}\n", GRACE_MS / 1_000);
     write("plugins/medication.toml", &medication)?;

@@ -44,7 +44,12 @@ struct Accepted {
 
 impl Books {
     /// Lets the city live for so long.
-    pub(super) async fn feed_day(&self, city: &mut City, host: &HostClient, length: Duration) -> Result<(), Failure> {
+    pub(super) async fn feed_day(
+        &self,
+        city: &mut City,
+        host: &HostClient,
+        length: Duration,
+    ) -> Result<(), Failure> {
         let begun = Monotonic::now();
         let mut clock = clock();
         while begun.elapsed() < length {

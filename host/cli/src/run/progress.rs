@@ -40,7 +40,8 @@ pub(super) async fn while_catching_up(host: Host) {
         let Ok(status) = tokio::task::spawn_blocking(move || asked.status()).await else { return };
         let behind = status.plugins.iter().filter_map(|plugin| Some((plugin, plugin.work.as_ref()?.behind)));
         // While events come in, being a little behind is no news.
-        let Some((plugin, behind)) = behind.max_by_key(|(_, behind)| *behind).filter(|(_, behind)| *behind > 1_000)
+        let Some((plugin, behind)) =
+            behind.max_by_key(|(_, behind)| *behind).filter(|(_, behind)| *behind > 1_000)
         else {
             return;
         };
@@ -58,7 +59,8 @@ pub(super) async fn while_settling(host: Host) -> anyhow::Result<()> {
             return Ok(());
         }
         let asked = host.clone();
-        let status = tokio::task::spawn_blocking(move || asked.status()).await.context("the host broke down")?;
+        let status =
+            tokio::task::spawn_blocking(move || asked.status()).await.context("the host broke down")?;
         let behind: u64 = status.plugins.iter().filter_map(|plugin| Some(plugin.work.as_ref()?.behind)).sum();
         let waiting: usize = status.sinks.iter().map(|sink| sink.waiting).sum();
         let last_error = status.sinks.iter().find_map(|sink| sink.last_error.as_deref());

@@ -96,12 +96,14 @@ impl Read {
         if self.events == 0 && self.repeated == 0 {
             text += "nothing new: the data folder remembers how far each file was read\n";
         }
-        let timers: usize = status.plugins.iter().filter_map(|plugin| Some(plugin.work.as_ref()?.timers)).sum();
+        let timers: usize =
+            status.plugins.iter().filter_map(|plugin| Some(plugin.work.as_ref()?.timers)).sum();
         if timers > 0 {
             text += &format!("{} set, for a later run\n", counted(timers as u64, "timer"));
         }
         if status.dead_letters > 0 {
-            text += &format!("{} set aside, that no rule could handle:\n", counted(status.dead_letters, "input"));
+            text +=
+                &format!("{} set aside, that no rule could handle:\n", counted(status.dead_letters, "input"));
             for letter in dead_letters {
                 let key = printable(&letter.key, KEY_CHARACTERS);
                 let reason = printable(&letter.reason, REASON_CHARACTERS);

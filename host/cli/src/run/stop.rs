@@ -87,6 +87,12 @@ impl Stop {
         self.asked.borrow().0 > 0
     }
 
+    /// Whether nobody reads what the host prints.
+    pub(super) fn is_unread(&self) -> bool {
+        let (count, cause) = *self.asked.borrow();
+        count > 0 && cause == Cause::Unread
+    }
+
     /// Resolves when there was one; for those who only have to end then.
     pub(super) fn asked(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut asked = self.asked.clone();

@@ -69,7 +69,8 @@ impl Place {
 
     /// Starts a host on free ports, and waits until it listens.
     pub(crate) fn host(&self, arguments: &[&str]) -> Host {
-        let mut command = self.command(&["run", "--listen-events", "127.0.0.1:0", "--listen-operators", "127.0.0.1:0"]);
+        let mut command =
+            self.command(&["run", "--listen-events", "127.0.0.1:0", "--listen-operators", "127.0.0.1:0"]);
         command.args(["--log-format", "json"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -166,9 +167,8 @@ pub(crate) fn plugins() -> &'static Path {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
         std::fs::create_dir_all(&folder).unwrap();
-        let mut options = carpe_build::Options::default();
-        options.out = Some(folder.clone());
-        options.target_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests"));
+        let target_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests"));
+        let options = carpe_build::Options { out: Some(folder.clone()), target_dir, verbose: false };
         for name in ["flood-alert", "medication", "streetlights", "streetlights-cars"] {
             carpe_build::build(&root.join("plugins").join(name), &options).unwrap();
         }

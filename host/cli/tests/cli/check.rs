@@ -32,7 +32,10 @@ fn what_stands_beside_it_counts() {
     assert!(said.out.contains("elbe 0.1.0") && said.out.contains("flood-alert.toml"), "{}", said.out);
 
     place.write("plugins/flood-alert.toml", "[configuration]\nrise_cm = -1\n");
-    place.carpe(&["check", "plugins/flood-alert.wasm"]).expect(1).expect_err("`rise_cm` is -1: it must be above 0");
+    place
+        .carpe(&["check", "plugins/flood-alert.wasm"])
+        .expect(1)
+        .expect_err("`rise_cm` is -1: it must be above 0");
 
     place.write("plugins/flood-alert.toml", "[limit]\n");
     let said = place.carpe(&["check", "plugins/flood-alert.wasm"]).expect(1);

@@ -30,7 +30,10 @@ fn a_mistake_is_named_with_its_place() {
         ("[lisen]\n", "carpe.toml:1:2: `lisen`: there is no such key; did you mean `listen`?"),
         ("data = 1\n", "carpe.toml:1:8: `data`: invalid type: integer `1`, expected path string"),
         ("[log]\nfilter = \"=x=\"\n", "`log.filter` is `=x=`, which is no filter"),
-        ("[[route]]\naction = 'a'\nsink = 'b'\n", "the route of `a` leads to the sink `b`, which there is not"),
+        (
+            "[[route]]\naction = 'a'\nsink = 'b'\n",
+            "the route of `a` leads to the sink `b`, which there is not",
+        ),
         ("[sink.a]\nkind = 'pigeon'\n", "unknown variant `pigeon`"),
         ("[sink.a]\nkind = 'webhook'\nurl = 'ftp://x/t0ken'\n", "cannot start the sink `a`"),
         ("[listen]\ntoken = 't0ken'\ntoken_file = 'x'\n", "both `token` and `token_file` are set"),
@@ -40,7 +43,10 @@ fn a_mistake_is_named_with_its_place() {
         let said = place.carpe(&["run", "--listen-operators", "none"]).expect(3).expect_err(says);
         assert!(!said.err.contains("t0ken") && said.out.is_empty(), "{said:#?}");
     }
-    place.carpe(&["run", "--config", "none.toml"]).expect(3).expect_err("cannot read the configuration none.toml");
+    place
+        .carpe(&["run", "--config", "none.toml"])
+        .expect(3)
+        .expect_err("cannot read the configuration none.toml");
 }
 
 #[test]
@@ -48,6 +54,7 @@ fn other_machines_need_a_token() {
     let place = Place::new();
     for listener in ["--listen-events", "--listen-operators"] {
         let said = place.carpe(&["run", listener, "0.0.0.0:0"]).expect(3);
-        said.expect_err("which other machines can reach, and no token is set").expect_err("listen.token_file");
+        said.expect_err("which other machines can reach, and no token is set")
+            .expect_err("listen.token_file");
     }
 }

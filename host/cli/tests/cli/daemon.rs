@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::carpe::{Place, reading};
 
-const FILE_SINK: &str = "[sink.log]\nkind = 'file'\npath = 'actions.jsonl'\n[[route]]\naction = '*'\nsink = 'log'\n";
+const FILE_SINK: &str =
+    "[sink.log]\nkind = 'file'\npath = 'actions.jsonl'\n[[route]]\naction = '*'\nsink = 'log'\n";
 
 #[test]
 fn events_are_sent_and_the_status_shows_them() {
@@ -13,11 +14,18 @@ fn events_are_sent_and_the_status_shows_them() {
     let host = place.host(&[]);
     place.write(
         "events.jsonl",
-        reading(1, "elbe-7", 0, 400) + "\n{\"id\":\"x\"}\nhello\n" + &reading(2, "elbe-7", 1, 9_999) + &reading(3, "elbe-7", 2, 520),
+        reading(1, "elbe-7", 0, 400)
+            + "\n{\"id\":\"x\"}\nhello\n"
+            + &reading(2, "elbe-7", 1, 9_999)
+            + &reading(3, "elbe-7", 2, 520),
     );
     let sent = place.carpe(&["send", "events.jsonl"]).expect(1);
     assert_eq!(sent.out, "3 events accepted, 0 repeated, 2 refused\n");
-    assert!(sent.err.contains("events.jsonl:3: ") && sent.err.contains("events.jsonl:4: it is not JSON"), "{}", sent.err);
+    assert!(
+        sent.err.contains("events.jsonl:3: ") && sent.err.contains("events.jsonl:4: it is not JSON"),
+        "{}",
+        sent.err
+    );
     let again = place.carpe_with_input(&["send", "--json"], &reading(1, "elbe-7", 0, 400)).expect(0).json();
     assert_eq!((&again[0]["accepted"], &again[0]["repeated"]), (&Value::from(0), &Value::from(1)));
 
@@ -30,14 +38,21 @@ fn events_are_sent_and_the_status_shows_them() {
         assert!(table.out.contains(part), "{part} in {}", table.out);
     }
     let letters = place.carpe(&["dead-letters"]).expect(0);
-    assert!(letters.out.contains("flood-alert elbe-7") && letters.out.contains("is it broken?"), "{}", letters.out);
+    assert!(
+        letters.out.contains("flood-alert elbe-7") && letters.out.contains("is it broken?"),
+        "{}",
+        letters.out
+    );
     assert_eq!(place.carpe(&["dead-letters", "--json"]).expect(0).json().len(), 1);
 
     let said = host.stop().expect(0);
     assert!(said.out.contains("flood.rising elbe-7: "), "{}", said.out);
     assert!(said.out.contains("-> alert.residents elbe-7"), "{}", said.out);
     assert!(!place.path(".carpe/addresses.json").exists());
-    place.carpe(&["status", "--to", "http://127.0.0.1:1"]).expect(4).expect_err("no host answers at http://127.0.0.1:1");
+    place
+        .carpe(&["status", "--to", "http://127.0.0.1:1"])
+        .expect(4)
+        .expect_err("no host answers at http://127.0.0.1:1");
 }
 
 /// The status, when all that was sent is done. Each look at it is an answer of the host: nothing is slept.
@@ -45,7 +60,12 @@ fn settled(place: &Place) -> Value {
     loop {
         let status = place.carpe(&["status", "--json"]).expect(0).json().remove(0);
         let work = &status["plugins"][0]["work"];
-        let waiting = status["sinks"].as_array().unwrap().iter().map(|sink| sink["waiting"].as_u64().unwrap()).sum::<u64>();
+        let waiting = status["sinks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|sink| sink["waiting"].as_u64().unwrap())
+            .sum::<u64>();
         if work["behind"] == 0 && work["waiting"] == 0 && waiting == 0 {
             return status;
         }
@@ -75,11 +95,35 @@ fn a_stop_finishes_what_was_accepted() {
 fn an_interrupt_stops_it_too_and_files_are_followed() {
     let place = Place::with(&["flood-alert"]);
     place.write("events.jsonl", reading(1, "elbe-7", 0, 520));
-    place.write("carpe.toml", format!("{FILE_SINK}[[source]]\nkind = 'file'\npath = 'events.jsonl'\nfollow = true\n"));
+    place.write(
+        "carpe.toml",
+        format!("{FILE_SINK}[[source]]\nkind = 'file'\npath = 'events.jsonl'\nfollow = true\n"),
+    );
     let host = place.host(&[]);
     while place.carpe(&["status", "--json"]).expect(0).json()[0]["actions"]["delivered"] != 2 {}
     host.signal(Signal::INT);
     host.end().expect(0);
+    assert_eq!(place.read("actions.jsonl").lines().count(), 2);
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once_and_the_next_start_goes_on() {
+    let place = Place::with(&["flood-alert"]);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let webhook = format!("[sink.ops]\nkind = 'webhook'\nurl = 'http://{}/'\n", nobody.local_addr().unwrap());
+    let route = "[[route]]\naction = '*'\nsink = 'ops'\n[shutdown]\ndrain_ms = 600_000\n";
+    place.write("carpe.toml", format!("{webhook}{route}"));
+    let host = place.host(&[]);
+    place.carpe_with_input(&["send"], &reading(1, "elbe-7", 0, 520)).expect(0);
+    // The receiver has taken the request, and never answers.
+    let (_unanswered, _) = nobody.accept().unwrap();
+    host.signal(Signal::TERM);
+    while place.carpe(&["status", "--json"]).expect(0).json()[0]["ready"] == true {}
+    host.signal(Signal::TERM);
+    host.end().expect(0).expect_err("stopped at once: the next start goes on with the rest");
+
+    place.write("carpe.toml", FILE_SINK.replace("sink.log", "sink.ops").replace("'log'", "'ops'"));
+    place.host(&[]).stop().expect(0);
     assert_eq!(place.read("actions.jsonl").lines().count(), 2);
 }
 

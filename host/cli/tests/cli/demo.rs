@@ -15,5 +15,9 @@ fn nothing_is_lost() {
 #[test]
 fn it_says_how_to_get_its_plugins() {
     let place = Place::new();
-    place.carpe(&["demo", "--plugins", "."]).expect(1).expect_err("flood-alert.wasm is not there").expect_err("make demo");
+    place
+        .carpe(&["demo", "--plugins", "."])
+        .expect(1)
+        .expect_err("flood-alert.wasm is not there")
+        .expect_err("make demo");
 }

@@ -15,8 +15,10 @@ fn a_file_is_read_to_its_end_and_only_once() {
     let run = ["run", "--timeline", "event", "--json", "--log", "warn", "--once", "events.jsonl"];
     let first = place.carpe(&run).expect(0).expect_err("5 events, 2 moments, actions: 4 delivered");
     let lines = first.json();
-    let shown: Vec<_> =
-        lines.iter().filter_map(|line| line["moment"]["kind"].as_str().or(line["action"]["type"].as_str())).collect();
+    let shown: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["moment"]["kind"].as_str().or(line["action"]["type"].as_str()))
+        .collect();
     let expected = [
         "flood.rising",
         "alert.residents",
@@ -50,7 +52,10 @@ fn people_read_moments_and_their_actions() {
 #[test]
 fn a_bad_line_stops_it_unless_it_is_to_be_skipped() {
     let place = Place::with(&["flood-alert"]);
-    place.write("events.jsonl", reading(1, "elbe-7", 0, 400) + "{\"specversion\":\"1.0\"}\n" + &reading(2, "elbe-7", 1, 520));
+    place.write(
+        "events.jsonl",
+        reading(1, "elbe-7", 0, 400) + "{\"specversion\":\"1.0\"}\n" + &reading(2, "elbe-7", 1, 520),
+    );
     let run = ["run", "--timeline", "event", "--log", "error", "--once", "events.jsonl"];
     place.carpe(&run).expect(1).expect_err("events.jsonl:2:").expect_err("--skip-bad-lines");
     let skip = [&run[..5], &["--skip-bad-lines"], &run[5..]].concat();
@@ -70,6 +75,21 @@ fn nothing_is_done_without_a_good_plugin() {
 #[test]
 fn what_cannot_be_handled_is_shown() {
     let place = Place::with(&["flood-alert"]);
-    let said = place.carpe_with_input(&["run", "--log", "error", "--once", "-"], &reading(1, "elbe-7", 0, 9_999));
+    let said =
+        place.carpe_with_input(&["run", "--log", "error", "--once", "-"], &reading(1, "elbe-7", 0, 9_999));
     said.expect(0).expect_err("1 input set aside").expect_err("9999 cm at gauge elbe-7: is it broken?");
+}
+
+#[test]
+fn it_ends_when_nobody_reads_what_it_prints() {
+    let place = Place::with(&["flood-alert"]);
+    place.write("events.jsonl", a_rise());
+    let mut command = place.command(&["run", "--timeline", "event", "--once", "events.jsonl"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    child.wait().unwrap();
+    // What nobody read is printed by the next run.
+    let next = place.carpe(&["run", "--timeline", "event", "--once", "events.jsonl"]).expect(0);
+    assert_eq!(next.out.matches("  -> ").count(), 4, "{next:#?}");
 }

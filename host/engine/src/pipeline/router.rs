@@ -594,10 +594,12 @@ impl Course {
     fn put_event(&mut self, entry: &Arc<Entry>, subscription: u32) {
         let (Body::Event(event), Some(version)) = (&entry.body, &self.version) else { return };
         let Some(wanted) = version.description.subscriptions.get(subscription as usize) else { return };
-        if let Some(key) = key_of(event, &wanted.keyed_by) {
-            let lane = Rule::lane_of(&key, self.buffers.len());
-            self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription: Some(subscription) });
-        }
+        let Some(key) = key_of(event, &wanted.keyed_by) else {
+            self.rule.counters.keyless.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let lane = Rule::lane_of(&key, self.buffers.len());
+        self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription: Some(subscription) });
     }
 
     /// An outcome that the rule wants to hear of, or an operator's change.

@@ -610,6 +610,7 @@ fn rule_status(rule: &Rule, position: Option<Position>, end: Position) -> RuleSt
         state_bytes: sum(|lane| lane.state_bytes.load(Ordering::Relaxed)),
         inputs: counters.inputs.load(Ordering::Relaxed),
         batches: counters.histogram().count,
+        keyless: counters.keyless.load(Ordering::Relaxed),
         moments: counters.moments.load(Ordering::Relaxed),
         traps: counters.traps.load(Ordering::Relaxed),
         dead_letters: rule.care().letters.len(),

@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn an_action_is_one_line() {
-        let action = Event::new("1", "/carpe", "alert.residents").with_subject("elbe-7").with_json("{\"cm\":1}");
+        let action =
+            Event::new("1", "/carpe", "alert.residents").with_subject("elbe-7").with_json("{\"cm\":1}");
         let mut text = String::new();
         action_line(&mut text, &action, PrintFormat::Text);
         action_line(&mut text, &action, PrintFormat::Json);
