@@ -13,7 +13,7 @@ use super::index::{Match, SubscriptionIndex};
 use super::intake::SubmitError;
 use super::key::key_of;
 use super::program::Version;
-use super::runtime::{Horizon, Item, Rest, Rule};
+use super::runtime::{AT_WORK, Horizon, Item, Rest, Rule};
 use crate::checkpoint::{Marker, RuleRecord};
 use crate::event::Instant;
 use crate::journal::{Body, Decision, Entry, JournalError, Position};
@@ -26,6 +26,9 @@ const WAITING_BYTES: usize = 32 << 20;
 pub(crate) const ROOM: usize = if cfg!(test) { 4 } else { 2_048 };
 /// How much of the journal is read for a rule at a time.
 const READ_BYTES: usize = 1 << 20;
+
+/// Told from which position a switch holds, or why there is none.
+pub(crate) type Reply = Box<dyn FnOnce(Result<Position, String>) + Send>;
 
 /// What the router is asked.
 pub(crate) enum Request {
@@ -40,7 +43,7 @@ pub(crate) enum Request {
     Switch {
         rule: String,
         version: Option<Arc<Version>>,
-        reply: Box<dyn FnOnce(Result<Position, String>) + Send>,
+        reply: Reply,
     },
     /// A decision to switch is durable, or could not be written.
     Decided {
@@ -48,7 +51,7 @@ pub(crate) enum Request {
         at: Position,
         version: Option<Arc<Version>>,
         result: Result<(), SubmitError>,
-        reply: Box<dyn FnOnce(Result<Position, String>) + Send>,
+        reply: Reply,
     },
     /// Write checkpoints of all rules that changed, now; told when all markers are on their way.
     Checkpoint {
@@ -80,8 +83,12 @@ struct Course {
     next: Position,
     before: Instant,
     current: bool,
-    /// A decision is on its way to the journal.
+    /// It is to be switched, and given nothing until that is decided.
     held: bool,
+    /// Versions that it is to be switched to.
+    switches: VecDeque<(Option<Arc<Version>>, Reply)>,
+    /// A decision is on its way to the journal.
+    deciding: bool,
     /// Switches that come at positions not yet reached.
     plan: VecDeque<(Position, Option<Arc<Version>>)>,
     last_switch: Position,
@@ -144,6 +151,7 @@ impl Router {
             self.missed |= mail.missed;
             busy = self.missed && self.catch_up_with_journal();
             busy |= self.advance_lagging();
+            self.decide_switches();
             self.wake_rested();
             if Monotonic::now() >= self.next_checkpoint {
                 self.checkpoint();
@@ -152,6 +160,10 @@ impl Router {
     }
 
     fn longest_wait(&self) -> Duration {
+        if self.courses.iter().any(|course| course.held && !course.deciding) {
+            // A lane's turn has to end; it also says so.
+            return Duration::from_millis(10);
+        }
         let resting = self.courses.iter().any(|course| course.rule.is_resting());
         let checkpoint = self.next_checkpoint.saturating_duration_since(Monotonic::now());
         if resting { checkpoint.min(Duration::from_millis(50)) } else { checkpoint }
@@ -160,7 +172,7 @@ impl Router {
     fn serve(&mut self, request: Request) {
         match request {
             Request::Add { rule, from, plan } => self.add(rule, from, plan),
-            Request::Switch { rule, version, reply } => self.hold_for_switch(&rule, version, reply),
+            Request::Switch { rule, version, reply } => self.ask_for_switch(&rule, version, reply),
             Request::Decided { rule, at, version, result, reply } => {
                 self.decided(&rule, at, version, result, reply)
             }
@@ -194,6 +206,8 @@ impl Router {
             before,
             current: false,
             held: false,
+            switches: VecDeque::new(),
+            deciding: false,
             plan,
             last_switch,
             buffers: (0..lanes).map(|_| Vec::new()).collect(),
@@ -404,60 +418,69 @@ impl Router {
 
     // ---- versions ----
 
-    /// Finds the first position that no lane has passed, takes back what waits from there on, and has the
-    /// decision journaled. Until it is durable the rule is given nothing.
-    fn hold_for_switch(
-        &mut self,
-        rule: &str,
-        version: Option<Arc<Version>>,
-        reply: Box<dyn FnOnce(Result<Position, String>) + Send>,
-    ) {
+    /// Has a rule stop between two batches, for a switch.
+    fn ask_for_switch(&mut self, rule: &str, version: Option<Arc<Version>>, reply: Reply) {
         let Some(&slot) = self.by_name.get(rule) else {
             return reply(Err(format!("there is no rule `{rule}`")));
         };
-        if self.courses[slot].held {
-            // One switch at a time: asked again when the one before is decided.
-            self.shared.mailbox.ask(Request::Switch { rule: rule.to_owned(), version, reply });
-            return;
-        }
-        let at = self.rewind(slot);
-        self.courses[slot].held = true;
-        let decision = match &version {
-            Some(version) => Decision::Switch {
-                at,
-                to: version.record.clone(),
-                version: version.description.version.clone(),
-            },
-            None => Decision::Unload { at },
-        };
-        let shared = Arc::clone(&self.shared);
-        let name = rule.to_owned();
-        self.shared.intake.append(
-            vec![Body::Decision { rule: name.clone(), decision }],
-            Box::new(move |done| {
-                let result = done.map(drop);
-                shared.mailbox.ask(Request::Decided { rule: name, at, version, result, reply });
-            }),
-        );
+        let course = &mut self.courses[slot];
+        course.held = true;
+        course.rule.hold.store(true, Ordering::Release);
+        course.switches.push_back((version, reply));
     }
 
-    /// Takes back what waits in a rule's lanes and that none has passed. Returns the rule's position then.
-    fn rewind(&mut self, slot: usize) -> Position {
+    /// Journals the switches whose rules have stopped. Until the decision is durable a rule is given nothing.
+    fn decide_switches(&mut self) {
+        for slot in 0..self.courses.len() {
+            let course = &self.courses[slot];
+            if course.deciding || course.switches.is_empty() {
+                continue;
+            }
+            let Some(at) = self.rewind(slot) else { continue };
+            let course = &mut self.courses[slot];
+            let Some((version, reply)) = course.switches.pop_front() else { continue };
+            course.deciding = true;
+            let decision = match &version {
+                Some(version) => Decision::Switch {
+                    at,
+                    to: version.record.clone(),
+                    version: version.description.version.clone(),
+                },
+                None => Decision::Unload { at },
+            };
+            let shared = Arc::clone(&self.shared);
+            let rule = course.rule.name.clone();
+            self.shared.intake.append(
+                vec![Body::Decision { rule: rule.clone(), decision }],
+                Box::new(move |done| {
+                    let result = done.map(drop);
+                    shared.mailbox.ask(Request::Decided { rule, at, version, result, reply });
+                }),
+            );
+        }
+    }
+
+    /// Finds the first position that no lane has passed, and takes back what waits in them from there on; it
+    /// is the rule's position then. None: a lane is still at work.
+    fn rewind(&mut self, slot: usize) -> Option<Position> {
         let course = &mut self.courses[slot];
         let next = if course.current { self.head } else { course.next };
-        if course.is_gone() {
+        if course.version.is_none() && course.plan.is_empty() {
             // It comes back: what happened meanwhile is not given.
             let at = self.head.max(course.last_switch);
             self.leave(slot, at, self.before);
-            return at;
+            return Some(at);
         }
         if course.last_switch > next {
             // Still on its way to a switch that was decided before a restart: this one comes after it.
-            return course.last_switch;
+            return Some(course.last_switch);
         }
         let rule = Arc::clone(&course.rule);
         let mut queues: Vec<_> = rule.lanes.iter().map(|lane| lane.queue()).collect();
         let passed = rule.lanes.iter().map(|lane| lane.passed.load(Ordering::Acquire)).max().unwrap_or(0);
+        if passed == AT_WORK {
+            return None;
+        }
         let waiting = queues.iter().flat_map(|queue| queue.iter()).filter_map(Item::position);
         let at = waiting.filter(|&position| position >= passed).min().unwrap_or(next).min(next);
         let at = at.max(course.last_switch);
@@ -488,7 +511,7 @@ impl Router {
             self.instant_before(at)
         };
         self.leave(slot, at, before);
-        at
+        Some(at)
     }
 
     fn decided(
@@ -497,11 +520,13 @@ impl Router {
         at: Position,
         version: Option<Arc<Version>>,
         result: Result<(), SubmitError>,
-        reply: Box<dyn FnOnce(Result<Position, String>) + Send>,
+        reply: Reply,
     ) {
         let Some(&slot) = self.by_name.get(rule) else { return };
         let course = &mut self.courses[slot];
-        course.held = false;
+        course.deciding = false;
+        course.held = !course.switches.is_empty();
+        course.rule.hold.store(course.held, Ordering::Release);
         match result {
             Ok(()) => {
                 let place = course.plan.partition_point(|(known, _)| *known <= at);
@@ -514,11 +539,11 @@ impl Router {
                 care.rests = 0;
                 care.set_aside.clear();
                 drop(care);
-                course.call_all(&self.shared);
                 reply(Ok(at));
             }
             Err(error) => reply(Err(error.to_string())),
         }
+        course.call_all(&self.shared);
     }
 
     // ---- checkpoints, rests ----

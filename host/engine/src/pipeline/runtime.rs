@@ -38,6 +38,8 @@ pub(crate) struct Rule {
     pub(crate) set_aside: HashMap<InputId, DeadLetter>,
     /// It does not keep up: the router reads the journal for it alone.
     pub(crate) lagging: AtomicBool,
+    /// It is to be switched to another version: no lane begins a batch.
+    pub(crate) hold: AtomicBool,
     /// A checkpoint could not be written: none is until the next start.
     pub(crate) checkpoint_broken: AtomicBool,
     pub(crate) care: Mutex<Care>,
@@ -111,6 +113,9 @@ pub(crate) enum Item {
     },
 }
 
+/// [`LaneSlot::passed`] while a turn is going on.
+pub(crate) const AT_WORK: Position = Position::MAX;
+
 /// A lane with its queue and its place in the run queue.
 pub(crate) struct LaneSlot {
     queue: Mutex<VecDeque<Item>>,
@@ -120,7 +125,8 @@ pub(crate) struct LaneSlot {
     pub(crate) keys: AtomicUsize,
     pub(crate) timers: AtomicUsize,
     pub(crate) state_bytes: AtomicUsize,
-    /// One past the last position that the lane may have given the rule something at.
+    /// One past the last position that the lane has given the rule something at; [`AT_WORK`] during a turn.
+    /// Set to that under the queue's lock.
     pub(crate) passed: AtomicU64,
 }
 
@@ -197,6 +203,7 @@ impl Rule {
             dirty: AtomicBool::new(false),
             set_aside,
             lagging: AtomicBool::new(false),
+            hold: AtomicBool::new(false),
             checkpoint_broken: AtomicBool::new(false),
             care: Mutex::new(Care { letters, ..Care::default() }),
         })

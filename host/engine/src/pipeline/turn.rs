@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Monotonic};
 
 use super::lane::{BATCH_INPUTS, DeadLetter, Halt, Lane, LaneWorld};
 use super::program::{CallFailure, FailureKind};
-use super::runtime::{Item, LaneSlot, Rule};
+use super::runtime::{AT_WORK, Item, LaneSlot, Rule};
 use super::step::Step;
 use super::{Shared, ToCheckpoint};
 use crate::event::Instant;
@@ -25,6 +25,8 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// What a turn found in the queue.
 enum Taken {
+    /// The rule is to be switched: no batch begins.
+    Held,
     Nothing,
     Entries(VecDeque<Item>),
     Control(Item),
@@ -39,18 +41,26 @@ pub(crate) fn turn(shared: &Shared, rule: &Arc<Rule>, place: usize) -> bool {
     let mut lane = slot.lock();
     // Before the queue: all that lies up to here is in the queue by now.
     let horizon = rule.horizon().instant();
-    let taken = take(slot);
+    let taken = take(slot, rule);
     let world = World { shared, rule };
     let outcome = match taken {
+        Taken::Held => return false,
         Taken::Nothing => fire_due(&mut lane, horizon, &world, rule),
         Taken::Entries(items) => give(&mut lane, slot, items, &world, rule),
         Taken::Control(item) => control(&mut lane, slot, item, &world, shared, rule),
     };
+    // Before the router can see that the turn is over, and release the rule.
+    let held = rule.hold.load(Ordering::Acquire);
     slot.passed.store(lane.passed, Ordering::Release);
     slot.keys.store(lane.keys.len(), Ordering::Relaxed);
     slot.timers.store(lane.keys.timers(), Ordering::Relaxed);
     slot.state_bytes.store(lane.keys.bytes(), Ordering::Relaxed);
+    if held {
+        shared.mailbox.nudge();
+    }
     match outcome {
+        // It only made way for a switch: the router calls it again.
+        Err(_) if held => false,
         Err(halt) => {
             rest(rule, &halt);
             shared.mailbox.nudge();
@@ -67,10 +77,14 @@ enum Progress {
     More,
 }
 
-fn take(slot: &LaneSlot) -> Taken {
+fn take(slot: &LaneSlot, rule: &Rule) -> Taken {
     let mut queue = slot.queue();
+    // Under the queue's lock: the router, which holds all of them, either sees the lane at work or is seen.
+    if rule.hold.load(Ordering::Acquire) {
+        return Taken::Held;
+    }
     // Until the turn ends nobody knows what of this the rule will have been given.
-    slot.passed.store(Position::MAX, Ordering::Release);
+    slot.passed.store(AT_WORK, Ordering::Release);
     let entries =
         queue.iter().take(BATCH_INPUTS).take_while(|item| matches!(item, Item::Entry { .. })).count();
     if entries > 0 {
@@ -301,6 +315,9 @@ impl LaneWorld for World<'_> {
     }
 
     fn halted(&self) -> Option<Halt> {
+        if self.rule.hold.load(Ordering::Acquire) {
+            return Some(Halt::pause("a switch"));
+        }
         let care = self.rule.care();
         if care.letters.len() >= DEAD_LETTERS {
             return Some(Halt::quarantine(format!(
