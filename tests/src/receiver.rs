@@ -33,11 +33,14 @@ pub struct Receiver {
     _runtime: Runtime,
 }
 
+/// The answer to an action, by its name and by how often it came before.
+type Answering = dyn Fn(&str, usize) -> StatusCode + Send + Sync;
+
 struct Requests {
     webhook: Webhook,
     taken: Mutex<Vec<Request>>,
     unsigned: Mutex<Vec<String>>,
-    answer: Box<dyn Fn(&str, usize) -> StatusCode + Send + Sync>,
+    answer: Box<Answering>,
 }
 
 impl Receiver {

@@ -62,14 +62,12 @@ fn assert_once_each(home: &Home, receiver: &Receiver) {
     let taken = receiver.taken();
     let ids: BTreeSet<&str> = taken.iter().map(|request| request.id.as_str()).collect();
     assert_eq!(ids.len(), taken.len(), "each is taken once: {taken:#?}");
-    let printed = home.text("out");
     for request in &taken {
         assert_eq!(request.action["id"], request.id.as_str());
-        assert!(
-            printed.contains(&format!(r#""id":"{}""#, request.id)),
-            "{} was printed: {printed}",
-            request.id
-        );
+        let its_id = format!(r#""id":"{}""#, request.id);
+        wait_until_eq("the moment of each is printed, with its id", true, || {
+            home.text("out").contains(&its_id)
+        });
     }
 }
 
@@ -243,6 +241,7 @@ fn a_dose_that_was_not_taken_is_told_of_though_the_host_was_killed_meanwhile() {
 
     // Once it is known that the reminder was taken, no start sends it again.
     daemon.settle();
+    assert_once_each(&home, &receiver);
     daemon.kill();
     let daemon = home.start();
     structured(&daemon, &taken("4", "bert"));

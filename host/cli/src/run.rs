@@ -261,8 +261,13 @@ impl Running {
 }
 
 fn listen_failure(error: ListenError) -> Failure {
-    let kind = if matches!(error, ListenError::Bind { .. }) { Kind::Failed } else { Kind::Config };
-    Failure { kind, ..anyhow::Error::new(error).into() }
+    let in_use = matches!(error, ListenError::Bind { .. });
+    let failure = Failure::from(anyhow::Error::new(error));
+    if in_use {
+        return failure
+            .with_hint("does a host run already? `carpe status` asks it; port 0 takes any free one");
+    }
+    Failure { kind: Kind::Config, ..failure }
 }
 
 fn start_failure(error: StartError) -> Failure {

@@ -166,7 +166,7 @@ impl Sender {
             ))?;
         }
         match ended {
-            Err(failure) if failure.hint.is_none() => {
+            Err(failure) if failure.hint.is_none() && *accepted > 0 => {
                 Err(failure.with_hint("send it all again: what the host has is not taken twice"))
             }
             Err(failure) => Err(failure),

@@ -133,6 +133,12 @@ fn a_data_folder_has_one_host() {
     let host = place.host(&[]);
     let second = place.carpe(&["run", "--listen-events", "none", "--listen-operators", "none"]).expect(1);
     second.expect_err("is in use by another process").expect_err("hint: ");
+    // Nor has a port two listeners.
+    let addresses: Value = serde_json::from_str(&place.read(".carpe/addresses.json")).unwrap();
+    let taken = addresses["events"].as_str().unwrap().trim_start_matches("http://");
+    let third =
+        place.carpe(&["run", "--data", "other", "--listen-events", taken, "--listen-operators", "none"]);
+    third.expect(1).expect_err("cannot listen on").expect_err("does a host run already?");
     // The first goes on.
     place.carpe(&["status"]).expect(0);
     host.stop().expect(0);
