@@ -1,6 +1,7 @@
 //! The handle path: a batch into a sandboxed instance and its effects out, beside the same rule without a sandbox.
 //!
 //! `cargo bench -p carpe-tests`; `items` are events.
+#![expect(clippy::expect_used, reason = "a bench may panic as tests do")]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ fn inputs(count: usize, state: &str) -> Inputs {
 impl Inputs {
     fn batch(&self, attributes: usize) -> Batch<'_> {
         let input = |(place, data)| Input {
-            key: (place / 4) as u32,
+            key: u32::try_from(place / 4).expect("few"),
             time: 1_700_000_000_000,
             now: 1_700_000_000_000,
             payload: Payload::Event { subscription: 0, attributes: vec![None; attributes], data },

@@ -195,7 +195,10 @@ impl Registry {
                     plugin.next = None;
                     plugin.crowded_out = None;
                 }
+                drop(state);
                 self.wake.notify_one();
+                // Of a move, the new place may have been looked at first.
+                self.offer_crowded_out();
             }
             FolderChange::FolderMissing { path, error } => {
                 tracing::warn!(folder = %path.display(), error = words(&error), "the plugin folder cannot be read: its rules go on");
@@ -361,11 +364,9 @@ impl Registry {
             }
             return Claim::Refused(reason);
         }
-        let mut before = state.plugins.get(file).and_then(|plugin| plugin.active.clone());
-        // The file was moved: the rule goes with it.
-        if let Some(other) = holder.map(|(other, _)| other.clone()) {
-            before = state.plugins.remove(&other).and_then(|plugin| plugin.active);
-        }
+        let moved_from = holder.map(|(other, _)| other.clone());
+        let runs_it = moved_from.as_deref().unwrap_or(file);
+        let before = state.plugins.get(runs_it).and_then(|plugin| plugin.active.clone());
         let renamed =
             state.plugins.get(file).and_then(|plugin| plugin.rule.clone()).filter(|known| known != rule);
         if let Some(known) = renamed {
@@ -390,9 +391,12 @@ impl Registry {
         }
         let as_before = running.as_ref().or(before.as_ref()).is_some_and(|old| old.record == version.record);
         let rest = state.rules.contains_key(rule);
+        // The rule goes with a file that is moved, and names that it had before are forgotten.
+        state.plugins.retain(|other, plugin| other == file || plugin.rule.as_deref() != Some(rule));
         if let Some(plugin) = state.plugins.get_mut(file) {
             plugin.rule = Some(rule.to_owned());
             plugin.crowded_out = None;
+            plugin.active = before.clone();
             if as_before && rest {
                 plugin.active = before.or(running);
                 plugin.enter(PluginState::Active, None);
@@ -471,7 +475,11 @@ impl Registry {
                 tracing::error!(plugin = file, rule, reason, "a plugin was removed, but its rule goes on")
             }
         }
-        // Whoever was refused since this file had the rule may try again.
+        self.offer_crowded_out();
+    }
+
+    /// Whoever was refused since another file had the rule may try again.
+    fn offer_crowded_out(&self) {
         let crowded_out: Vec<(String, Candidate)> = {
             let mut state = self.lock();
             let waiting = state
