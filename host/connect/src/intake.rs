@@ -13,8 +13,12 @@ pub trait Intake: Clone + Send + Sync + 'static {
     fn submit_all(&self, events: Vec<Event>) -> Result<Self::Receipt, SubmitError>;
 
     /// The same, and `cursor` says how far `source` has then been read. `events` may be empty.
-    fn submit_from(&self, source: &str, cursor: String, events: Vec<Event>)
-    -> Result<Self::Receipt, SubmitError>;
+    fn submit_from(
+        &self,
+        source: &str,
+        cursor: String,
+        events: Vec<Event>,
+    ) -> Result<Self::Receipt, SubmitError>;
 
     /// How far `source` has been read.
     fn cursor(&self, source: &str) -> Option<String>;

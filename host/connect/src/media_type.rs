@@ -12,7 +12,9 @@ mod tests {
 
     #[test]
     fn json_is_known() {
-        for json in ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/geo+json"] {
+        for json in
+            ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/geo+json"]
+        {
             assert!(is_json(json), "{json}");
         }
         for other in ["", "application/jsonl", "text/plain", "application/json+xml"] {

@@ -99,7 +99,10 @@ impl Shown {
     async fn snapshot(self: Arc<Self>) -> Result<Snapshot, Problem> {
         self.ask(|shown| {
             let host = shown.host.status();
-            let stopped = host.sinks.iter().filter_map(|sink| Some((sink.name.clone(), shown.sinks.stopped(&sink.name)?)));
+            let stopped = host
+                .sinks
+                .iter()
+                .filter_map(|sink| Some((sink.name.clone(), shown.sinks.stopped(&sink.name)?)));
             Snapshot { stopped_sinks: stopped.collect(), host }
         })
         .await

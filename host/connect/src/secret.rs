@@ -100,7 +100,10 @@ mod tests {
     #[test]
     fn it_is_hidden_and_compares() {
         let secret = Secret::new("tr0ub4dor");
-        assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "Secret(hidden) Some(\n    Secret(hidden),\n)");
+        assert_eq!(
+            format!("{secret:?} {:#?}", Some(&secret)),
+            "Secret(hidden) Some(\n    Secret(hidden),\n)"
+        );
         assert!(secret.matches(b"tr0ub4dor"));
         assert!(!secret.matches(b"tr0ub4do") && !secret.matches(b"") && !secret.matches(b"Tr0ub4dor"));
     }

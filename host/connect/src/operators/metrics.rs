@@ -39,20 +39,32 @@ fn host(Snapshot { host, .. }: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
     let (intake, journal) = (&host.intake, &host.journal);
     out.gauge("carpe_build_info", "The host's version", [([("version", host.version)], 1)])?;
     out.gauge("carpe_ready", "Whether the host takes events", [([], u64::from(host.ready))])?;
-    out.counter("carpe_events", "Events by what the host did with them", [
-        ([("outcome", "accepted")], intake.accepted),
-        ([("outcome", "repeated")], intake.repeated),
-        ([("outcome", "refused")], intake.refused),
-    ])?;
+    out.counter(
+        "carpe_events",
+        "Events by what the host did with them",
+        [
+            ([("outcome", "accepted")], intake.accepted),
+            ([("outcome", "repeated")], intake.repeated),
+            ([("outcome", "refused")], intake.refused),
+        ],
+    )?;
     let actions = host.actions.iter().map(|(outcome, count)| ([("outcome", *outcome)], *count));
     out.counter("carpe_actions", "Actions by what became of them", actions)?;
     let reloads = [([("result", "ok")], host.reloads_ok), ([("result", "refused")], host.reloads_refused)];
     out.counter("carpe_reloads", "New versions of plugins, by result", reloads)?;
-    out.gauge("carpe_intake_bytes", "Bytes of events that wait to be journaled", [([], size(intake.waiting_bytes))])?;
+    out.gauge(
+        "carpe_intake_bytes",
+        "Bytes of events that wait to be journaled",
+        [([], size(intake.waiting_bytes))],
+    )?;
     out.gauge("carpe_intake_limit_events", "Events that may wait", [([], size(intake.limit_events))])?;
     out.gauge("carpe_intake_limit_bytes", "Bytes of events that may wait", [([], size(intake.limit_bytes))])?;
     out.gauge("carpe_journal_bytes", "What the journal takes", [([], journal.bytes)])?;
-    out.gauge("carpe_journal_failed", "Whether the journal takes nothing more", [([], u64::from(journal.failed.is_some()))])?;
+    out.gauge(
+        "carpe_journal_failed",
+        "Whether the journal takes nothing more",
+        [([], u64::from(journal.failed.is_some()))],
+    )?;
     out.gauge("carpe_journal_start", "The first position that is kept", [([], journal.start)])?;
     out.gauge("carpe_journal_end", "One past the last position", [([], journal.end)])?;
     out.gauge("carpe_worker_threads", "Threads that rules run on", [([], size(host.threads))])?;
@@ -62,8 +74,10 @@ fn host(Snapshot { host, .. }: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
 fn queues(snapshot: &Snapshot, rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
     let host = &snapshot.host;
     let intake = [([("queue", "intake"), ("name", "")], size(host.intake.waiting_events))].into_iter();
-    let of_rules = rules.iter().map(|(rule, work)| ([("queue", "rule"), ("name", *rule)], size(work.waiting)));
-    let of_sinks = host.sinks.iter().map(|sink| ([("queue", "sink"), ("name", sink.name.as_str())], size(sink.waiting)));
+    let of_rules =
+        rules.iter().map(|(rule, work)| ([("queue", "rule"), ("name", *rule)], size(work.waiting)));
+    let of_sinks =
+        host.sinks.iter().map(|sink| ([("queue", "sink"), ("name", sink.name.as_str())], size(sink.waiting)));
     out.gauge("carpe_queue_depth", "What waits, by queue", intake.chain(of_rules).chain(of_sinks))
 }
 
@@ -79,13 +93,23 @@ fn plugins(plugins: &[PluginStatus], out: &mut Out<'_>) -> fmt::Result {
 }
 
 fn of_rules(rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
-    let each = |value: fn(&RuleStatus) -> u64| rules.iter().map(move |(rule, work)| ([("rule", *rule)], value(work)));
+    let each = |value: fn(&RuleStatus) -> u64| {
+        rules.iter().map(move |(rule, work)| ([("rule", *rule)], value(work)))
+    };
     out.counter("carpe_moments", "Moments that occurred", each(|work| work.moments))?;
     out.counter("carpe_inputs", "Inputs that were handled", each(|work| work.inputs))?;
     out.counter("carpe_batches", "Calls of a rule", each(|work| work.batches))?;
     out.counter("carpe_traps", "Traps and broken limits", each(|work| work.traps))?;
-    out.counter("carpe_log_lines_dropped", "Log lines of a rule beyond its limit", each(|work| work.log_dropped))?;
-    out.gauge("carpe_rule_dead_letters", "Inputs of a rule that are set aside now", each(|work| size(work.dead_letters)))?;
+    out.counter(
+        "carpe_log_lines_dropped",
+        "Log lines of a rule beyond its limit",
+        each(|work| work.log_dropped),
+    )?;
+    out.gauge(
+        "carpe_rule_dead_letters",
+        "Inputs of a rule that are set aside now",
+        each(|work| size(work.dead_letters)),
+    )?;
     out.gauge("carpe_rule_behind_entries", "Journal entries not yet read", each(|work| work.behind))?;
     out.gauge("carpe_rule_keys", "Keys that a rule remembers", each(|work| size(work.keys)))?;
     out.gauge("carpe_rule_state_bytes", "What it remembers of them", each(|work| size(work.state_bytes)))?;
@@ -97,8 +121,13 @@ fn sinks(snapshot: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
     let sinks = || snapshot.host.sinks.iter();
     let deliveries = sinks().flat_map(|sink| {
         let name = sink.name.as_str();
-        [("delivered", sink.delivered), ("rejected", sink.rejected), ("failed", sink.failed), ("expired", sink.expired)]
-            .map(|(outcome, count)| ([("sink", name), ("outcome", outcome)], count))
+        [
+            ("delivered", sink.delivered),
+            ("rejected", sink.rejected),
+            ("failed", sink.failed),
+            ("expired", sink.expired),
+        ]
+        .map(|(outcome, count)| ([("sink", name), ("outcome", outcome)], count))
     });
     out.counter("carpe_deliveries", "Actions of a sink, by what became of them", deliveries)?;
     let retries = sinks().map(|sink| ([("sink", sink.name.as_str())], sink.retries));

@@ -52,7 +52,8 @@ pub fn printable(text: &str, most: usize) -> String {
 }
 
 fn moves(character: char) -> bool {
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     character.is_control() || turns || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
@@ -69,8 +70,9 @@ mod tests {
 
     #[test]
     fn an_action_is_one_line() {
-        let mut event =
-            Event::new("1", "/carpe", "residents.notify").with_time(1_772_366_400_000).with_json(r#"{"a":1}"#);
+        let mut event = Event::new("1", "/carpe", "residents.notify")
+            .with_time(1_772_366_400_000)
+            .with_json(r#"{"a":1}"#);
         event.extensions = [("carpekey", "elbe-7"), ("carperule", "flood-alert"), ("carpewhy", "up\n0.4 m")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();

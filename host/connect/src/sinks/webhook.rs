@@ -104,7 +104,11 @@ impl Webhook {
 impl Sink for Webhook {
     fn deliver(&self, delivery: Delivery, reply: Reply) {
         if self.is_gone() {
-            return reply.send(Answer::Rejected("the receiver has answered 410 Gone: nothing is sent to it until the host starts again".into(), Data::Absent));
+            return reply.send(Answer::Rejected(
+                "the receiver has answered 410 Gone: nothing is sent to it until the host starts again"
+                    .into(),
+                Data::Absent,
+            ));
         }
         let webhook = self.0.clone();
         // A task that is dropped, because the runtime ends, drops the reply, which is an answer too.
@@ -150,7 +154,10 @@ impl Inner {
             Class::Taken => Answer::Delivered(read(response).await),
             Class::Refused => {
                 if status == StatusCode::GONE && !self.gone.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(sink = self.name, "the receiver answered 410 Gone: nothing is sent to it any more");
+                    tracing::warn!(
+                        sink = self.name,
+                        "the receiver answered 410 Gone: nothing is sent to it any more"
+                    );
                 }
                 let answer = read(response).await;
                 Answer::Rejected(format!("answered {status}{}", quoted(&answer)), answer)
@@ -185,7 +192,8 @@ fn class(status: StatusCode) -> Class {
 /// The answer's body. It is for the rule, if it wants it: if it can't be read, the action was taken all the
 /// same.
 async fn read(mut response: Response) -> Data {
-    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.to_str().is_ok_and(is_json));
+    let json =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.to_str().is_ok_and(is_json));
     let mut body = Vec::new();
     while let Ok(Some(piece)) = response.chunk().await {
         if body.len() + piece.len() > ANSWER_BYTES {

@@ -107,7 +107,9 @@ pub enum FileError {
     #[error("{0}; mend the line, or set `on_bad_line = \"skip\"`")]
     BadLine(BadLine),
     /// More lines were skipped than may be.
-    #[error("{last}; this is bad line number {count}, and at most {limit} are skipped: is it the right file?")]
+    #[error(
+        "{last}; this is bad line number {count}, and at most {limit} are skipped: is it the right file?"
+    )]
     TooManyBadLines {
         /// The one that was too many.
         last: BadLine,

@@ -17,11 +17,11 @@ use axum::{Json, Router};
 use carpe::{Accepted, SubmitError};
 use serde::Serialize;
 
+use crate::Secret;
 use crate::intake::Intake;
 use crate::server::auth::authorise;
 use crate::server::problem::Problem;
 use crate::server::{self, ListenError, Server, ServerLimits};
-use crate::Secret;
 
 use self::body::BodyBudget;
 use self::decode::{Mode, bad_event};

@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 use crate::intake::Recorder;
 
 fn event(id: impl ToString) -> String {
-    json!({"specversion": "1.0", "id": id.to_string(), "source": "/s", "type": "t", "data": {"x": 1}}).to_string()
+    json!({"specversion": "1.0", "id": id.to_string(), "source": "/s", "type": "t", "data": {"x": 1}})
+        .to_string()
 }
 
 fn lines(ids: impl IntoIterator<Item = u32>) -> String {
@@ -75,7 +76,8 @@ async fn a_file_is_read_in_order_and_in_groups() {
     let intake = Recorder::new();
     let (_folder, path) = folder_with(lines(0..1000));
     let mut seen = Vec::new();
-    let done = FileSource::file(&path).run(intake.clone(), pending(), |done| seen.push(done.bytes)).await.unwrap();
+    let done =
+        FileSource::file(&path).run(intake.clone(), pending(), |done| seen.push(done.bytes)).await.unwrap();
     assert_eq!(intake.ids(), ids(0..1000));
     let length = fs::metadata(&path).unwrap().len();
     assert_eq!((done.events, done.repeated, done.bad_lines), (1000, 0, 0));
@@ -120,7 +122,9 @@ async fn it_resumes_where_it_stopped() {
 
 #[tokio::test]
 async fn another_file_of_the_same_name_is_read_from_its_start() {
-    for other in [lines(100..103), lines(100..200), lines(0..4), format!("{}{}", lines(0..2), lines(100..110))] {
+    for other in
+        [lines(100..103), lines(100..200), lines(0..4), format!("{}{}", lines(0..2), lines(100..110))]
+    {
         let intake = Recorder::new();
         let (_folder, path) = folder_with(lines(0..5));
         read(FileSource::file(&path), &intake).await.unwrap();
@@ -139,7 +143,10 @@ async fn a_bad_line_stops_it_and_once_mended_it_goes_on() {
     let error = read(FileSource::file(&path), &intake).await.unwrap_err();
     let column = bad.find("\"x\":").unwrap() + 5;
     let shown = error.to_string();
-    assert!(shown.starts_with(&format!("{}:8:{column}: this is not a CloudEvent in JSON", path.display())), "{shown}");
+    assert!(
+        shown.starts_with(&format!("{}:8:{column}: this is not a CloudEvent in JSON", path.display())),
+        "{shown}"
+    );
     assert!(shown.ends_with("mend the line, or set `on_bad_line = \"skip\"`"), "{shown}");
     assert_eq!(intake.ids(), ids(0..7), "what came before it is taken");
 
@@ -158,7 +165,8 @@ async fn bad_lines_are_skipped_and_reported_up_to_a_bound() {
     let (_folder, path) = folder_with(&text);
     let done = read(skipping(FileSource::file(&path)), &intake).await.unwrap();
     assert_eq!((done.events, done.bad_lines), (3, 3));
-    let shown: Vec<String> = done.first_bad_lines.iter().map(|bad| format!("{}: {}", bad.line, bad.reason)).collect();
+    let shown: Vec<String> =
+        done.first_bad_lines.iter().map(|bad| format!("{}: {}", bad.line, bad.reason)).collect();
     assert!(shown[0].starts_with("2: attribute `id`"), "{shown:?}");
     assert_eq!(shown[1], "3: the line is longer than 204 bytes");
     assert!(shown[2].starts_with("6: this is not a CloudEvent in JSON"), "{shown:?}");

@@ -55,7 +55,8 @@ async fn binary_data_and_header_forms() {
     let intake = Recorder::new();
     let server = start(&intake).await;
     let at = server.address();
-    let of = |id: u32, more: &str| format!("ce-specversion: 1.0\nce-id: {id}\nce-source: /s\nce-type: t\n{more}");
+    let of =
+        |id: u32, more: &str| format!("ce-specversion: 1.0\nce-id: {id}\nce-source: /s\nce-type: t\n{more}");
 
     assert_eq!(post(at, &of(1, "content-type: image/png"), b"\x89PNG").await.status, 202);
     assert_eq!(post(at, &of(2, "ce-subject: \"a \\\"b\\\" %22c%22\""), b"").await.status, 202);
@@ -210,7 +211,10 @@ async fn a_busy_or_stopping_host_says_so() {
     intake.refuse(SubmitError::Stopped);
     assert_eq!(post(at, STRUCTURED, event("1")).await.detail(503), "the host is stopping");
     intake.refuse(SubmitError::TooMany { count: 7, limit: 5 });
-    assert_eq!(post(at, BATCH, format!("[{}]", event("1"))).await.detail(413), "the batch holds 7 events, 5 are allowed");
+    assert_eq!(
+        post(at, BATCH, format!("[{}]", event("1"))).await.detail(413),
+        "the batch holds 7 events, 5 are allowed"
+    );
     intake.refuse_id("2");
     let invalid = post(at, BATCH, format!("[{},{}]", event("1"), event("2"))).await;
     invalid.detail(400);
@@ -261,7 +265,9 @@ async fn slow_senders_are_cut_off() {
     let server = source.start(intake.clone()).await.unwrap();
 
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    let head = format!("POST / HTTP/1.1\r\nhost: carpe\r\nconnection: close\r\n{STRUCTURED}\r\ncontent-length: 100\r\n\r\n{{");
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: carpe\r\nconnection: close\r\n{STRUCTURED}\r\ncontent-length: 100\r\n\r\n{{"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     answer(stream).await.detail(408);
 
@@ -283,7 +289,9 @@ async fn connections_and_bytes_under_way_are_bounded() {
     let at = server.address();
     // One connection announces all the bytes that there may be, and then says nothing.
     let mut idle = TcpStream::connect(at).await.unwrap();
-    let head = format!("POST / HTTP/1.1\r\nhost: carpe\r\nexpect: 100-continue\r\n{BATCH}\r\ncontent-length: 16384\r\n\r\n");
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: carpe\r\nexpect: 100-continue\r\n{BATCH}\r\ncontent-length: 16384\r\n\r\n"
+    );
     idle.write_all(head.as_bytes()).await.unwrap();
     // The server reads the body now: it said so.
     let mut said = [0; 12];

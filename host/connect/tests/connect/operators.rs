@@ -29,7 +29,10 @@ async fn operators_see_what_the_host_does() {
     assert_eq!((ready.status, ready.json()), (200, json!({"ready": true, "not_ready_because": []})));
 
     let status = get(at, "/status", "").await.json();
-    assert_eq!((&status["intake"]["accepted"], &status["plugins"][0]["state"]), (&json!(1), &json!("refused")));
+    assert_eq!(
+        (&status["intake"]["accepted"], &status["plugins"][0]["state"]),
+        (&json!(1), &json!("refused"))
+    );
     assert_eq!(status["stopped_sinks"], json!({}));
     let metrics = get(at, "/metrics", "").await;
     let content_type = metrics.header("content-type");

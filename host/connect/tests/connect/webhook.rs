@@ -55,7 +55,8 @@ fn webhook(url: &str) -> Webhook {
 
 async fn deliver(sink: &impl Sink) -> Answer {
     let id = ActionId([7; 16]);
-    let event = Event::new("0707-key", "/carpe/flood-alert", "residents.notify").with_json(r#"{"level": 4.20}"#);
+    let event =
+        Event::new("0707-key", "/carpe/flood-alert", "residents.notify").with_json(r#"{"level": 4.20}"#);
     let (sender, receiver) = oneshot::channel();
     let reply = Reply::new(|answer| sender.send(answer).unwrap());
     sink.deliver(Delivery::new(id, Arc::new(event), Duration::from_secs(10)), reply);
@@ -95,7 +96,10 @@ async fn refusals_are_for_good_and_troubles_are_not() {
         || (StatusCode::UNPROCESSABLE_ENTITY, "no such\nresident").into_response(),
         || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], "").into_response(),
         || StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        || (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT")], "").into_response(),
+        || {
+            (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT")], "")
+                .into_response()
+        },
         || (StatusCode::TEMPORARY_REDIRECT, [("location", "/hook/t0ken")], "").into_response(),
         || StatusCode::GONE.into_response(),
     ])

@@ -152,7 +152,10 @@ impl Reader {
     fn resume(&self, file: &mut File, cursor: Option<Cursor>) -> Result<Position, Ended> {
         let Some(cursor) = cursor else { return Ok(Position::default()) };
         if !cursor.fits(file).map_err(|error| self.failed(error))? {
-            tracing::warn!(file = self.name, "the file is not the one that was read before: it is read from its start");
+            tracing::warn!(
+                file = self.name,
+                "the file is not the one that was read before: it is read from its start"
+            );
             return Ok(Position::default());
         }
         file.seek(SeekFrom::Start(cursor.position.offset)).map_err(|error| self.failed(error))?;

@@ -77,7 +77,8 @@ impl Reservation {
     async fn collect(&self, body: &mut Body) -> Result<Bytes, Problem> {
         let mut collected = BytesMut::with_capacity(self.expected);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
+            let frame =
+                frame.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
             // Trailers mean nothing here.
             let Ok(data) = frame.into_data() else { continue };
             if collected.len() + data.len() > self.limit {

@@ -15,7 +15,8 @@ use crate::server::problem::Problem;
 
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
-const ACCEPTED: &[&str] = &[STRUCTURED, BATCH, "any other, with the headers of CloudEvents' binary mode (ce-id ...)"];
+const ACCEPTED: &[&str] =
+    &[STRUCTURED, BATCH, "any other, with the headers of CloudEvents' binary mode (ce-id ...)"];
 
 /// How a request carries its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,10 @@ impl Mode {
             }
             _ if ce_headers(headers).next().is_some() => Ok(Mode::Binary),
             "" => Err(Problem::media_type("`content-type` is missing, and so are `ce-` headers", ACCEPTED)),
-            _ => Err(Problem::media_type(format!("`{given}` without `ce-` headers is no CloudEvent"), ACCEPTED)),
+            _ => Err(Problem::media_type(
+                format!("`{given}` without `ce-` headers is no CloudEvent"),
+                ACCEPTED,
+            )),
         }
     }
 
@@ -99,7 +103,8 @@ fn structured(headers: &HeaderMap, body: &[u8], bounds: Bounds) -> Result<Event,
             _ => known.as_deref() == Some(given.as_str()),
         };
         if !same {
-            let detail = format!("two modes are mixed: header `ce-{name}` is not what the body has as `{name}`");
+            let detail =
+                format!("two modes are mixed: header `ce-{name}` is not what the body has as `{name}`");
             return Err(Problem::bad_request(detail).hint("send the attributes in the body only"));
         }
     }
@@ -118,19 +123,27 @@ fn binary(headers: &HeaderMap, body: Bytes, bounds: Bounds) -> Result<Event, Pro
         match name {
             "specversion" => version = Some(text),
             "datacontenttype" => {
-                return Err(Problem::bad_request("in binary mode `datacontenttype` is the header `content-type`"));
+                return Err(Problem::bad_request(
+                    "in binary mode `datacontenttype` is the header `content-type`",
+                ));
             }
             _ => event.set_attribute(name, text).map_err(|error| bad_event(&error))?,
         }
     }
     match version.as_deref() {
         Some("1.0") => {}
-        Some(_) => return Err(Problem::invalid_event("header `ce-specversion` is not 1.0: other versions are not known")),
+        Some(_) => {
+            return Err(Problem::invalid_event(
+                "header `ce-specversion` is not 1.0: other versions are not known",
+            ));
+        }
         None => return Err(Problem::invalid_event("header `ce-specversion` is missing: it has to be 1.0")),
     }
     for (name, value) in [("id", &event.id), ("source", &event.source), ("type", &event.kind)] {
         if value.is_empty() {
-            return Err(Problem::invalid_event(format!("header `ce-{name}` is missing or empty: every event needs it")));
+            return Err(Problem::invalid_event(format!(
+                "header `ce-{name}` is missing or empty: every event needs it"
+            )));
         }
     }
     let content_type = content_type(headers)?;
@@ -142,7 +155,9 @@ fn binary(headers: &HeaderMap, body: Bytes, bounds: Bounds) -> Result<Event, Pro
         && let Err(error) = std::str::from_utf8(&body)
     {
         let position = error.valid_up_to();
-        return Err(Problem::invalid_event(format!("the data is called JSON, but is not UTF-8 at byte {position}")));
+        return Err(Problem::invalid_event(format!(
+            "the data is called JSON, but is not UTF-8 at byte {position}"
+        )));
     }
     if !body.is_empty() {
         event.set_data(body);
@@ -196,7 +211,9 @@ fn header_text(name: &str, value: &HeaderValue) -> Result<String, Problem> {
     let unquoted = unquote(value.as_bytes());
     match percent_decode(&unquoted).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(Problem::invalid_event(format!("header `ce-{name}` is not UTF-8 when percent-decoded"))),
+        Err(_) => {
+            Err(Problem::invalid_event(format!("header `ce-{name}` is not UTF-8 when percent-decoded")))
+        }
     }
 }
 
