@@ -87,10 +87,7 @@ impl Rule for Medication {
         doses.by_id.insert(id.to_owned(), Dose::Missed { due });
         out.timer(id).after(Duration::from_millis(DAY_MS));
         out.moment("medication.missed")
-            .why(format!(
-                "dose {id} was due and not taken within {} minutes",
-                self.grace_seconds.div_ceil(60)
-            ))
+            .why(format!("dose {id} was due and not taken within {}", self.grace()))
             .data(json!({"dose": id, "due": due}))
             .expires_at(due.saturating_add(DAY_MS).max(timer.now().saturating_add(self.grace_ms())))
             .action("remind.nursing", json!({"patient": timer.key(), "dose": id, "due": due}));
@@ -140,6 +137,14 @@ impl Medication {
         };
         out.timer(id).at(settled.saturating_add(DAY_MS).saturating_add(self.grace_ms()));
         Ok(())
+    }
+
+    /// For people.
+    fn grace(&self) -> String {
+        match self.grace_seconds {
+            seconds if seconds >= 120 && seconds % 60 == 0 => format!("{} minutes", seconds / 60),
+            seconds => format!("{seconds} s"),
+        }
     }
 
     fn grace_ms(&self) -> u64 {
