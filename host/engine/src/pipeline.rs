@@ -8,6 +8,7 @@
 //! **Invariant:** nothing here reads an entry that is not durable, so nothing that leaves the host can
 //! come from one; what is lost with a crash was never handled.
 
+pub(crate) mod appender;
 pub(crate) mod effects;
 pub(crate) mod index;
 pub(crate) mod intake;

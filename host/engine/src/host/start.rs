@@ -16,7 +16,8 @@ use crate::journal::{
     Body, FileJournal, FileJournalOptions, Journal, MemoryJournal, Position, VersionRecord,
 };
 use crate::outbox::Outbox;
-use crate::pipeline::intake::{Appender, Intake};
+use crate::pipeline::appender::Appender;
+use crate::pipeline::intake::Intake;
 use crate::pipeline::lane::Lane;
 use crate::pipeline::program::Version;
 use crate::pipeline::router::{Request, Router};

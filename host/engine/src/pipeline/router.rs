@@ -3,25 +3,23 @@
 //! Rules that keep up share one reader. One whose lanes are full, or that starts in the past, has its own
 //! position and is read for alone until it has caught up; it never holds up the others.
 
+mod course;
+mod switching;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Monotonic};
 
+use self::course::{Course, WAITING_INPUTS, rule_of};
 use super::Shared;
 use super::index::{Match, SubscriptionIndex};
 use super::intake::SubmitError;
-use super::key::key_of;
 use super::program::Version;
-use super::runtime::{AT_WORK, Horizon, Item, Rest, Rule};
-use crate::checkpoint::{Marker, RuleRecord};
+use super::runtime::{Horizon, Rest, Rule};
 use crate::event::Instant;
 use crate::journal::{Body, Decision, Entry, JournalError, Position};
 
-/// How many inputs may wait in a rule's lanes. Past it the rule lags, and its inputs wait in the journal.
-const WAITING_INPUTS: usize = if cfg!(test) { 8 } else { 8_192 };
-/// How many bytes of events may wait there.
-const WAITING_BYTES: usize = 32 << 20;
 /// A rule that lags is read for again when fewer than this wait.
 pub(crate) const ROOM: usize = if cfg!(test) { 4 } else { 2_048 };
 /// How much of the journal is read for a rule at a time.
@@ -71,32 +69,6 @@ pub(crate) struct Report {
     pub(crate) rules: HashMap<String, Position>,
     /// All rules keep up, and nothing waits in their lanes; those in quarantine aside.
     pub(crate) idle: bool,
-}
-
-/// A rule, as the router sees it.
-struct Course {
-    rule: Arc<Rule>,
-    /// The version whose subscriptions count; none: it is unloaded.
-    version: Option<Arc<Version>>,
-    index: SubscriptionIndex,
-    /// The next position, and the instant of the entry before it; of a rule that keeps up, the head's count.
-    next: Position,
-    before: Instant,
-    current: bool,
-    /// It is to be switched, and given nothing until that is decided.
-    held: bool,
-    /// Versions that it is to be switched to.
-    switches: VecDeque<(Option<Arc<Version>>, Reply)>,
-    /// A decision is on its way to the journal.
-    deciding: bool,
-    /// Switches that come at positions not yet reached.
-    plan: VecDeque<(Position, Option<Arc<Version>>)>,
-    last_switch: Position,
-    buffers: Vec<Vec<Item>>,
-    touched: bool,
-    room: usize,
-    marker: Option<Arc<Marker>>,
-    checkpointed_at: Position,
 }
 
 pub(crate) struct Router {
@@ -416,136 +388,6 @@ impl Router {
         course.rule.set_horizon(Horizon::at(before));
     }
 
-    // ---- versions ----
-
-    /// Has a rule stop between two batches, for a switch.
-    fn ask_for_switch(&mut self, rule: &str, version: Option<Arc<Version>>, reply: Reply) {
-        let Some(&slot) = self.by_name.get(rule) else {
-            return reply(Err(format!("there is no rule `{rule}`")));
-        };
-        let course = &mut self.courses[slot];
-        course.held = true;
-        course.rule.hold.store(true, Ordering::Release);
-        course.switches.push_back((version, reply));
-    }
-
-    /// Journals the switches whose rules have stopped. Until the decision is durable a rule is given nothing.
-    fn decide_switches(&mut self) {
-        for slot in 0..self.courses.len() {
-            let course = &self.courses[slot];
-            if course.deciding || course.switches.is_empty() {
-                continue;
-            }
-            let Some(at) = self.rewind(slot) else { continue };
-            let course = &mut self.courses[slot];
-            let Some((version, reply)) = course.switches.pop_front() else { continue };
-            course.deciding = true;
-            let decision = match &version {
-                Some(version) => Decision::Switch {
-                    at,
-                    to: version.record.clone(),
-                    version: version.description.version.clone(),
-                },
-                None => Decision::Unload { at },
-            };
-            let shared = Arc::clone(&self.shared);
-            let rule = course.rule.name.clone();
-            self.shared.intake.append(
-                vec![Body::Decision { rule: rule.clone(), decision }],
-                Box::new(move |done| {
-                    let result = done.map(drop);
-                    shared.mailbox.ask(Request::Decided { rule, at, version, result, reply });
-                }),
-            );
-        }
-    }
-
-    /// Finds the first position that no lane has passed, and takes back what waits in them from there on; it
-    /// is the rule's position then. None: a lane is still at work.
-    fn rewind(&mut self, slot: usize) -> Option<Position> {
-        let course = &mut self.courses[slot];
-        let next = if course.current { self.head } else { course.next };
-        if course.version.is_none() && course.plan.is_empty() {
-            // It comes back: what happened meanwhile is not given.
-            let at = self.head.max(course.last_switch);
-            self.leave(slot, at, self.before);
-            return Some(at);
-        }
-        if course.last_switch > next {
-            // Still on its way to a switch that was decided before a restart: this one comes after it.
-            return Some(course.last_switch);
-        }
-        let rule = Arc::clone(&course.rule);
-        let mut queues: Vec<_> = rule.lanes.iter().map(|lane| lane.queue()).collect();
-        let passed = rule.lanes.iter().map(|lane| lane.passed.load(Ordering::Acquire)).max().unwrap_or(0);
-        if passed == AT_WORK {
-            return None;
-        }
-        let waiting = queues.iter().flat_map(|queue| queue.iter()).filter_map(Item::position);
-        let at = waiting.filter(|&position| position >= passed).min().unwrap_or(next).min(next);
-        let at = at.max(course.last_switch);
-        let (mut count, mut bytes) = (0, 0);
-        for queue in &mut queues {
-            queue.retain(|item| {
-                let stays = match item {
-                    Item::Entry { entry, .. } => entry.position < at,
-                    Item::Switch { .. } => true,
-                    Item::Marker { marker, .. } => marker.record.position <= at,
-                };
-                if !stays {
-                    count += 1;
-                    bytes += item.bytes();
-                }
-                stays
-            });
-        }
-        if course.marker.as_ref().is_some_and(|marker| marker.record.position > at) {
-            course.marker = None;
-        }
-        drop(queues);
-        rule.pending.fetch_sub(count, Ordering::AcqRel);
-        rule.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
-        let before = if at == next {
-            if course.current { self.before } else { course.before }
-        } else {
-            self.instant_before(at)
-        };
-        self.leave(slot, at, before);
-        Some(at)
-    }
-
-    fn decided(
-        &mut self,
-        rule: &str,
-        at: Position,
-        version: Option<Arc<Version>>,
-        result: Result<(), SubmitError>,
-        reply: Reply,
-    ) {
-        let Some(&slot) = self.by_name.get(rule) else { return };
-        let course = &mut self.courses[slot];
-        course.deciding = false;
-        course.held = !course.switches.is_empty();
-        course.rule.hold.store(course.held, Ordering::Release);
-        match result {
-            Ok(()) => {
-                let place = course.plan.partition_point(|(known, _)| *known <= at);
-                course.plan.insert(place, (at, version));
-                course.last_switch = course.last_switch.max(at);
-                // A fixed version is not kept waiting for what the one before did.
-                let mut care = course.rule.care();
-                care.resting = None;
-                care.halt = None;
-                care.rests = 0;
-                care.set_aside.clear();
-                drop(care);
-                reply(Ok(at));
-            }
-            Err(error) => reply(Err(error.to_string())),
-        }
-        course.call_all(&self.shared);
-    }
-
     // ---- checkpoints, rests ----
 
     /// Sends markers through the lanes of all rules that changed.
@@ -599,140 +441,5 @@ impl Router {
                 && self.shared.run.is_quiet()
                 && self.head == self.shared.journal.end(),
         }
-    }
-}
-
-impl Course {
-    /// Unloaded, and nothing planned.
-    fn is_gone(&self) -> bool {
-        self.version.is_none() && self.plan.is_empty() && !self.held
-    }
-
-    fn touch(&mut self, slot: usize, touched: &mut Vec<usize>) {
-        if !self.touched {
-            self.touched = true;
-            self.room = WAITING_INPUTS.saturating_sub(self.rule.pending.load(Ordering::Acquire));
-            touched.push(slot);
-        }
-    }
-
-    fn put_event(&mut self, entry: &Arc<Entry>, subscription: u32) {
-        let (Body::Event(event), Some(version)) = (&entry.body, &self.version) else { return };
-        let Some(wanted) = version.description.subscriptions.get(subscription as usize) else { return };
-        let Some(key) = key_of(event, &wanted.keyed_by) else {
-            self.rule.counters.keyless.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let lane = Rule::lane_of(&key, self.buffers.len());
-        self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription: Some(subscription) });
-    }
-
-    /// An outcome that the rule wants to hear of, or an operator's change.
-    fn put_own(&mut self, entry: &Arc<Entry>) {
-        let key = match &entry.body {
-            Body::Outcome(outcome) if outcome.reference.is_some() => &outcome.key,
-            Body::KeyChange(change) => &change.key,
-            _ => return,
-        };
-        let lane = Rule::lane_of(key, self.buffers.len());
-        self.put(
-            lane,
-            Item::Entry { key: key.as_str().into(), entry: Arc::clone(entry), subscription: None },
-        );
-    }
-
-    fn put(&mut self, lane: usize, item: Item) {
-        self.rule.waiting_bytes.fetch_add(item.bytes(), Ordering::AcqRel);
-        self.buffers[lane].push(item);
-        self.room = self.room.saturating_sub(1);
-        if self.rule.waiting_bytes.load(Ordering::Acquire) > WAITING_BYTES {
-            self.room = 0;
-        }
-    }
-
-    /// A rule that keeps up does so no more from the entry after this one.
-    fn lag_if_full(&mut self, entry: &Entry) {
-        if self.room == 0 {
-            self.current = false;
-            self.next = entry.position + 1;
-            self.before = entry.instant;
-            self.rule.lagging.store(true, Ordering::Release);
-            self.rule.set_horizon(Horizon::at(entry.instant));
-        }
-    }
-
-    fn skip(&mut self, entry: &Entry) {
-        self.next = entry.position + 1;
-        self.before = entry.instant;
-    }
-
-    /// Puts the switches in place that hold from the next position.
-    fn apply_plan(&mut self) {
-        while self.plan.front().is_some_and(|(at, _)| *at <= self.next) {
-            let Some((at, version)) = self.plan.pop_front() else { return };
-            self.index = SubscriptionIndex::default();
-            if let Some(version) = &version {
-                self.index.insert(0, &version.description.subscriptions);
-            }
-            self.version.clone_from(&version);
-            for lane in 0..self.buffers.len() {
-                self.put(lane, Item::Switch { at, version: version.clone(), before: self.before });
-            }
-            self.rule.dirty.store(true, Ordering::Release);
-            if version.is_none() {
-                // A last checkpoint: until it returns it holds back nothing.
-                self.mark(self.next, self.before);
-            }
-        }
-    }
-
-    fn mark(&mut self, position: Position, before: Instant) {
-        let version = self.version.as_ref().map(|version| version.record.clone());
-        let marker = Arc::new(Marker::new(RuleRecord { position, version }, self.buffers.len()));
-        for lane in 0..self.buffers.len() {
-            self.put(lane, Item::Marker { marker: Arc::clone(&marker), before });
-        }
-        self.marker = Some(marker);
-    }
-
-    /// Moves what was put together into the lanes' queues. `position`: the rule's next.
-    fn flush(&mut self, position: Position) {
-        self.touched = false;
-        let count: usize = self.buffers.iter().map(Vec::len).sum();
-        if count > 0 {
-            self.rule.pending.fetch_add(count, Ordering::AcqRel);
-            self.rule.dirty.fetch_or(self.buffers.iter().flatten().any(Item::is_entry), Ordering::AcqRel);
-        }
-        let position = if self.current { position } else { self.next };
-        self.rule.position.store(position, Ordering::Release);
-        for (buffer, lane) in self.buffers.iter_mut().zip(&self.rule.lanes) {
-            if !buffer.is_empty() {
-                lane.queue().extend(buffer.drain(..));
-            }
-        }
-    }
-
-    /// Calls the lanes that have something, or all if the rule lags: its timers go by its own reader.
-    fn call_lanes(&self, shared: &Shared) {
-        for (place, lane) in self.rule.lanes.iter().enumerate() {
-            if !self.current || !lane.queue().is_empty() {
-                shared.run.call(&self.rule, place);
-            }
-        }
-    }
-
-    fn call_all(&self, shared: &Shared) {
-        for place in 0..self.rule.lanes.len() {
-            shared.run.call(&self.rule, place);
-        }
-    }
-}
-
-/// The rule that an outcome or an operator's change is for.
-fn rule_of(body: &Body) -> Option<&String> {
-    match body {
-        Body::Outcome(outcome) => Some(&outcome.rule),
-        Body::KeyChange(change) => Some(&change.rule),
-        _ => None,
     }
 }
