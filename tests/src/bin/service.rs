@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use carpe::{Event, Host, Moment, MomentsError};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[derive(Clone)]
 struct Service {
@@ -31,21 +31,16 @@ async fn visit(
     // Before the event goes in: its moment cannot be missed.
     let mut moments = service.host.moments();
     let receipt = service.host.submit(event).map_err(|error| unavailable(&error))?;
-    receipt.await.map_err(|error| unavailable(&error))?;
+    let accepted = receipt.await.map_err(|error| unavailable(&error))?;
     loop {
         match moments.recv().await {
-            Ok(moment) if is_about(&moment, n) => return Ok(Json(Moment::clone(&moment))),
+            Ok(moment) if Some(moment.position) == accepted.first_position => {
+                return Ok(Json(Moment::clone(&moment)));
+            }
             Ok(_) | Err(MomentsError::Lagged(_)) => {}
             Err(error) => return Err(unavailable(&error)),
         }
     }
-}
-
-fn is_about(moment: &Moment, n: u64) -> bool {
-    moment
-        .actions
-        .iter()
-        .any(|action| serde_json::from_str::<Value>(&action.data).is_ok_and(|data| data["n"] == n))
 }
 
 #[tokio::main]

@@ -110,13 +110,17 @@ impl Appender {
         }
     }
 
+    fn next_position(&self, group: &Group) -> Position {
+        self.journal.end() + group.entries.len() as u64
+    }
+
     fn push(&self, body: Body, instant: Instant, group: &mut Group) {
-        let position = self.journal.end() + group.entries.len() as u64;
+        let position = self.next_position(group);
         group.entries.push(Arc::new(Entry { position, epoch: self.epoch, instant, body }));
     }
 
     fn add_own(&mut self, own: Own, group: &mut Group, taken: &mut HashMap<EventKey, ()>) {
-        let position = self.journal.end() + group.entries.len() as u64;
+        let position = self.next_position(group);
         let instant = self.stamp.other(wall_clock());
         self.stamp.last = instant;
         for body in own.bodies {
@@ -152,13 +156,14 @@ impl Appender {
                 }
             }
         }
-        let mut accepted = Accepted { accepted: 0, repeated: 0 };
+        let mut accepted = Accepted { accepted: 0, repeated: 0, first_position: None };
         for ((key, event), instant) in request.events.into_iter().zip(instants) {
             if self.known.contains(&key) || taken.insert(key, ()).is_some() {
                 accepted.repeated += 1;
                 continue;
             }
             accepted.accepted += 1;
+            accepted.first_position.get_or_insert(self.next_position(group));
             group.keys.push((key, instant));
             self.stamp.last = instant;
             self.push(Body::Event(event), instant, group);
@@ -227,7 +232,8 @@ impl Appender {
             (std::mem::take(&mut state.events), std::mem::take(&mut state.own))
         };
         for request in events {
-            Waiter::Sender(request.reply, Accepted { accepted: 0, repeated: 0 }).tell_failed(reason);
+            Waiter::Sender(request.reply, Accepted { accepted: 0, repeated: 0, first_position: None })
+                .tell_failed(reason);
         }
         for own in own {
             Waiter::Own(own.done, 0).tell_failed(reason);

@@ -38,6 +38,9 @@ pub struct Accepted {
     pub accepted: usize,
     /// Repeats of ones that are durable: they have no effect.
     pub repeated: usize,
+    /// Where the first new one stands in the journal; the others follow it. A moment that one of them makes
+    /// occur has its position.
+    pub first_position: Option<Position>,
 }
 
 /// Why events were not accepted.
