@@ -31,7 +31,7 @@ lint: setup     ## formatting, clippy and the documentation's links
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --lib
 
 bench: setup    ## benchmarks
 	cargo bench -p carpe-tests

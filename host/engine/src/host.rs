@@ -65,6 +65,11 @@ impl Future for Receipt {
     }
 }
 
+/// An instant that far ahead; at most a year, so that any `Duration` will do.
+fn after(within: Duration) -> Monotonic {
+    Monotonic::now() + within.min(Duration::from_secs(365 * 24 * 3600))
+}
+
 /// Waits for a future on this thread. Unlike a runtime's own ways it never panics, wherever it is called.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
@@ -325,7 +330,7 @@ impl Host {
     /// Blocks until all that was accepted is handled, what waits for rules in quarantine aside, and every
     /// action has an outcome. `false`: not within the time given.
     pub fn settle(&self, within: Duration) -> bool {
-        self.settle_until(Monotonic::now() + within, true)
+        self.settle_until(after(within), true)
     }
 
     fn settle_until(&self, deadline: Monotonic, outbox_too: bool) -> bool {
@@ -358,7 +363,7 @@ impl Host {
 
     /// Takes no more events, drains for at most `within`, writes checkpoints and stops. Blocks.
     pub fn shutdown(self, within: Duration) -> ShutdownReport {
-        let deadline = Monotonic::now() + within;
+        let deadline = after(within);
         self.0.stopping.store(true, Ordering::Release);
         self.0.shared.intake.drain();
         let drained = self.settle_until(deadline, true);
@@ -370,7 +375,7 @@ impl Host {
 
     /// Writes checkpoints of all rules that changed. `false`: not within the time given.
     pub fn checkpoint(&self, within: Duration) -> bool {
-        let deadline = Monotonic::now() + within;
+        let deadline = after(within);
         let (reply, sent) = std::sync::mpsc::sync_channel(1);
         let reply = Box::new(move || reply.send(()).unwrap_or_default());
         self.0.shared.mailbox.ask(Request::Checkpoint { reply });

@@ -1,7 +1,7 @@
 //! The journal: the only truth.
 //!
 //! Whatever could not be computed again is an [`Entry`] in it; states, timers, the outbox and known
-//! event ids are folds over it. One appender thread writes it ([`crate::pipeline`]); everybody else reads.
+//! event ids are folds over it. One appender thread writes it (`pipeline/appender.rs`); everybody else reads.
 
 mod entry;
 mod file;

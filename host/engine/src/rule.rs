@@ -1,7 +1,7 @@
 //! What passes between the host and a rule, in the host's own types.
 //!
 //! They mirror `carpe:rule/types` (see `wit/types.wit`, where each field is described); only
-//! [`crate::contract`] knows how they map to a released version of it.
+//! `contract` knows how they map to a released version of it.
 
 use serde::{Deserialize, Serialize};
 

@@ -134,8 +134,9 @@ impl HostBuilder {
     }
 
     /// The first pause before an action is tried again (it doubles, up to a minute), after how long it is
-    /// given up on, and how long one try may take. Defaults 500 ms, a day, 30 s.
+    /// given up on, and how long one try may take (at most a day). Defaults 500 ms, a day, 30 s.
     pub fn retries(mut self, first: Duration, give_up_after: Duration, timeout: Duration) -> Self {
+        let timeout = timeout.min(Duration::from_secs(24 * 3600));
         self.retry = Retry { first, give_up_after, timeout, ..self.retry };
         self
     }
@@ -148,7 +149,7 @@ impl HostBuilder {
 
     /// How often checkpoints are written. Default 5 s.
     pub fn checkpoint_every(mut self, every: Duration) -> Self {
-        self.checkpoint_every = every.max(Duration::from_millis(10));
+        self.checkpoint_every = every.clamp(Duration::from_millis(10), Duration::from_secs(3600));
         self
     }
 

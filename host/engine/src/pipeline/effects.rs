@@ -35,10 +35,10 @@ pub(crate) fn check(
             "returned {found} {what} for {inputs} inputs, more than {per_input} for each (limit `{name}`)"
         ))
     };
-    if effects.moments.len() > limits.moments_per_input * inputs {
+    if effects.moments.len() > limits.moments_per_input.saturating_mul(inputs) {
         return most("moments", effects.moments.len(), limits.moments_per_input, "moments_per_input");
     }
-    if effects.timers.len() > limits.timers_per_input * inputs {
+    if effects.timers.len() > limits.timers_per_input.saturating_mul(inputs) {
         return most("timer changes", effects.timers.len(), limits.timers_per_input, "timers_per_input");
     }
     if effects.failures.len() > inputs {
