@@ -20,11 +20,20 @@ pub enum TrialError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// It did not start, or `init` refused the configuration.
-    #[error("its `init` failed")]
+    #[error("its `init` {}", init_failed(.0))]
     Init(#[source] CallError),
     /// What it says of itself cannot be used.
     #[error("its description is not valid: {0}")]
     Description(String),
+}
+
+fn init_failed(error: &CallError) -> &'static str {
+    match error {
+        CallError::Rule(_) => {
+            "refuses its configuration: that stands in the .toml file beside it, under [configuration]"
+        }
+        _ => "failed",
+    }
 }
 
 /// Loads a component and tries it: a fresh instance is started, and says what it is.
