@@ -205,8 +205,12 @@ async fn wait_for(
 /// Waits until all has happened that follows from what was sent. Returns the status then.
 async fn finish(daemon: &Daemon, books: &Books, receiver: &Receiver) -> Result<Value, Failure> {
     let deadline = Instant::now() + FINISH;
+    // An action on its way back into the host is in no queue: it is over only if nothing came of it since.
+    let mut journal_end = Value::Null;
     loop {
         let status = daemon.status().await?;
+        let still = journal_end == status["journal"]["end"];
+        journal_end = status["journal"]["end"].clone();
         let plugins = status["plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
         let sinks = status["sinks"].as_array().map(Vec::as_slice).unwrap_or_default();
         let idle =
@@ -217,7 +221,7 @@ async fn finish(daemon: &Daemon, books: &Books, receiver: &Receiver) -> Result<V
         let empty = street.is_some_and(|plugin| plugin["work"]["timers"] == 0);
         let reminded =
             now() > books.last_deadline() && books.missed().is_subset(&receiver.arrived().reminders);
-        if (idle && empty && reminded) || Instant::now() > deadline {
+        if (still && idle && empty && reminded) || Instant::now() > deadline {
             return Ok(status);
         }
         tokio::time::sleep(POLL).await;
