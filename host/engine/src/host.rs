@@ -3,6 +3,7 @@
 mod builder;
 mod start;
 
+pub(crate) use builder::Recovery;
 pub use builder::{HostBuilder, StartError};
 
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::{broadcast, oneshot};
 
+use crate::data_folder::DataFolder;
 use crate::event::{Event, Instant};
 use crate::journal::SourceRead;
 use crate::moment::Moment;
@@ -22,7 +24,8 @@ use crate::pipeline::intake::{Accepted, SubmitError};
 use crate::pipeline::router::{Report, Request};
 use crate::plugin::FolderWatcher;
 use crate::plugin::registry::Registry;
-use crate::status::{IntakeStatus, JournalStatus, PluginState, Status, TimelineStatus};
+use crate::retention::Signal;
+use crate::status::{IntakeStatus, JournalStatus, KeptStatus, PluginState, RecoveryStatus, Status, TimelineStatus};
 
 /// A running host. Clones are the same host; when the last one goes it stops, without draining.
 ///
@@ -37,8 +40,11 @@ struct Inner {
     watcher: Mutex<Option<FolderWatcher>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
+    keeping: Arc<Signal>,
     notes: Vec<String>,
     stopping: AtomicBool,
+    /// Nobody else uses it until all else is gone.
+    folder: Option<DataFolder>,
 }
 
 /// An event's way into the journal. It resolves when the events are durable; [`Receipt::wait`] does so
@@ -270,9 +276,28 @@ impl Host {
             plugins,
             sinks: shared.outbox.sink_status(),
             dead_letters,
+            recovery: RecoveryStatus {
+                next_ms: shared.recovery().load_ms
+                    + u64::try_from(report.next_start.as_millis()).unwrap_or(u64::MAX),
+                checkpoints_failed: shared.written().failed.clone(),
+                ..shared.recovery().clone()
+            },
+            kept: self.kept(),
             reloads_ok: registry.reloads_ok.load(Ordering::Relaxed),
             reloads_refused: registry.reloads_refused.load(Ordering::Relaxed),
             threads: shared.run.threads(),
+        }
+    }
+
+    fn kept(&self) -> KeptStatus {
+        let Inner { shared, keeping, .. } = &*self.0;
+        let erasures = shared.erasures.read().unwrap_or_else(PoisonError::into_inner);
+        KeptStatus {
+            bases: keeping.bases.load(Ordering::Relaxed),
+            base_position: keeping.base_position.load(Ordering::Relaxed),
+            lagging: keeping.lagging(),
+            erasures: erasures.iter().map(|(asked, ..)| *asked).collect(),
+            failed: keeping.failed(),
         }
     }
 
@@ -378,7 +403,7 @@ impl Host {
         let deadline = after(within);
         let (reply, sent) = std::sync::mpsc::sync_channel(1);
         let reply = Box::new(move || reply.send(()).unwrap_or_default());
-        self.0.shared.mailbox.ask(Request::Checkpoint { reply });
+        self.0.shared.mailbox.ask(Request::Checkpoint { all: false, reply });
         sent.recv_timeout(within).is_ok() && self.settle_until(deadline, false)
     }
 
@@ -429,6 +454,9 @@ impl Inner {
         self.shared.outbox.stop();
         self.shared.run.stop();
         self.shared.intake.stop();
+        self.keeping.stop();
+        self.shared.written().stopped = true;
+        self.shared.written_changed.notify_all();
         self.shared.mailbox.ask(Request::Stop);
         self.join(&self.threads);
         // Only now nobody can complete another marker.

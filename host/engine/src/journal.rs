@@ -10,10 +10,10 @@ mod memory;
 mod testing;
 
 pub use entry::{
-    ActionId, Body, Decision, Entry, Epoch, InputId, InputRef, KeyChange, OutcomeEntry, Position, SourceRead,
-    VersionRecord,
+    ActionId, Body, Decision, Entry, Epoch, Erasure, Given, InputId, InputRef, KeyChange, KeyImage, OutcomeEntry,
+    Position, SourceRead, VersionRecord,
 };
-pub use file::{FileJournal, FileJournalOptions};
+pub use file::{Durability, FileJournal, FileJournalOptions};
 pub use memory::MemoryJournal;
 
 use std::sync::Arc;
@@ -59,13 +59,14 @@ pub trait Journal: Send + Sync + 'static {
     /// The medium's error.
     fn at_or_after(&self, instant: Instant) -> Result<Option<(Position, Instant)>, JournalError>;
 
-    /// All kept entries that are not events or ticks, in order, from the segments' small indexes:
+    /// All kept entries from `from` on that are not events or ticks, in order:
     /// what a start has to know of before it recomputes anything.
     ///
     /// # Errors
     /// As for [`Journal::read`], and what `visit` returns.
     fn visit_decisions(
         &self,
+        from: Position,
         visit: &mut dyn FnMut(Arc<Entry>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError>;
 
@@ -76,6 +77,46 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Bytes on the medium.
     fn size_bytes(&self) -> u64;
+
+    /// Begins anew after a failed append or sync.
+    fn resume(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    /// Makes durable what was appended.
+    fn sync(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    /// Its segments, in order.
+    fn segments(&self) -> Vec<SegmentInfo> {
+        Vec::new()
+    }
+
+    /// Removes finished segments before a position.
+    fn remove_before(&self, _position: Position) -> Result<Position, JournalError> {
+        Ok(self.start())
+    }
+
+    /// Erases entries.
+    fn erase(&self, _before: Position, _wanted: &dyn Fn(&Entry) -> bool) -> Result<u64, JournalError> {
+        Ok(0)
+    }
+}
+
+/// A segment.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentInfo {
+    /// First.
+    pub first: Position,
+    /// End.
+    pub end: Position,
+    /// Bytes.
+    pub bytes: u64,
+    /// Last.
+    pub last_instant: Option<Instant>,
+    /// Done.
+    pub finished: bool,
 }
 
 /// What a decoded entry takes besides what is written of it: its struct, and where it is held.

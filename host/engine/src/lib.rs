@@ -19,6 +19,7 @@
 
 mod checkpoint;
 mod contract;
+mod data_folder;
 mod event;
 mod host;
 pub mod journal;
@@ -28,11 +29,13 @@ mod outbox;
 mod pipeline;
 pub mod plugin;
 mod recovery;
+mod retention;
 mod route;
 pub mod rule;
 pub mod sandbox;
 mod sink;
 pub mod status;
+mod words;
 
 pub use checkpoint::CheckpointError;
 pub use event::{AdmitError, Data, Event, INSTANT_LIMIT, Instant, format_instant, parse_instant};

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
 
 use crate::event::Data;
-use crate::journal::{ActionId, Body, OutcomeEntry};
+use crate::journal::{ActionId, Body, Erasure, OutcomeEntry, Position};
 use crate::moment::Moment;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::lane::cut_text;
@@ -509,6 +509,34 @@ impl Outbox {
             }
         }
         open
+    }
+
+    /// The first position that an open action comes from.
+    pub(crate) fn open_from(&self) -> Option<Position> {
+        self.lock().open.values().map(|open| open.moment.position).min()
+    }
+
+    /// Drops the open actions of a key, or about a subject, without an outcome: nothing is to be left of them.
+    pub(crate) fn erase(&self, erasure: &Erasure) {
+        let mut state = self.lock();
+        let named = |open: &Open| {
+            let moment = &open.moment;
+            erasure.rule.as_ref().is_none_or(|rule| *rule == moment.rule)
+                && (erasure.names(&moment.key) || erasure.names(moment.subject()))
+        };
+        let ids: Vec<ActionId> =
+            state.open.iter().filter(|(_, open)| named(open)).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(open) = state.open.remove(&id) else { continue };
+            if let Some(sink) = open.sink {
+                let of_sink = &mut state.sinks[sink].status;
+                of_sink.waiting -= 1;
+                of_sink.in_flight -= usize::from(matches!(open.phase, Phase::Trying(_)));
+            }
+            if self.checkpointed {
+                state.closed.entry(open.moment.rule.clone()).or_default().push(id);
+            }
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

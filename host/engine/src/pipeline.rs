@@ -9,6 +9,7 @@
 //! come from one; what is lost with a crash was never handled.
 
 pub(crate) mod appender;
+pub(crate) mod checkpointer;
 pub(crate) mod effects;
 pub(crate) mod index;
 pub(crate) mod intake;
@@ -27,17 +28,21 @@ pub(crate) mod turn;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
 
-use crate::checkpoint::{Changes, CheckpointStore, Collected, Marker};
-use crate::journal::{Journal, Position};
+use crate::checkpoint::{CheckpointStore, Collected, Marker};
+use crate::event::Instant;
+use crate::journal::{Erasure, Journal, Position};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
+use crate::status::RecoveryStatus;
 use intake::Intake;
+use lane::DeadLetter;
 use mailbox::Mailbox;
 use runtime::{Alarms, Horizon, Rule, RunQueue};
 
@@ -50,14 +55,33 @@ pub(crate) struct Shared {
     pub(crate) alarms: Alarms,
     pub(crate) mailbox: Mailbox,
     pub(crate) checkpoints: Option<CheckpointStore>,
-    /// Completed markers, on their way to the store.
-    pub(crate) to_checkpoint: Mutex<Option<SyncSender<ToCheckpoint>>>,
+    /// Completed markers, on their way to the store: at most one of each rule.
+    pub(crate) to_checkpoint: Mutex<Option<Sender<ToCheckpoint>>>,
+    /// What the store holds.
+    pub(crate) written: Mutex<Written>,
+    /// Told when it holds more, and at the stop.
+    pub(crate) written_changed: Condvar,
     pub(crate) moments: broadcast::Sender<Arc<Moment>>,
     pub(crate) moment_count: AtomicU64,
     /// How far rules that keep up have been given the journal.
     pub(crate) head: Arc<Horizon>,
     /// Actions that come from before this position may have gone out before the start.
     pub(crate) recovered_to: Position,
+    /// Erasures that were asked for and are not done, where and when.
+    pub(crate) erasures: RwLock<Vec<(Position, Instant, Erasure)>>,
+    /// What the start had to do.
+    pub(crate) recovery: Mutex<RecoveryStatus>,
+    pub(crate) begun: std::time::Instant,
+}
+
+/// What the store of checkpoints holds.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Of each rule that ever had a version, its position; before the first checkpoint, where it begins.
+    pub(crate) rules: HashMap<String, Position>,
+    /// Why nothing can be written at the moment, if so.
+    pub(crate) failed: Option<String>,
+    pub(crate) stopped: bool,
 }
 
 /// A completed marker, with what all lanes handed over.
@@ -74,10 +98,29 @@ impl Shared {
         self.moment_count.fetch_add(1, Ordering::Relaxed);
         // Nobody listening is no error.
         drop(self.moments.send(Arc::clone(moment)));
-        if moment.actions.is_empty() {
+        if moment.actions.is_empty()
+            || self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()])
+        {
             return None;
         }
         self.outbox.take(moment, moment.position < self.recovered_to)
+    }
+
+    /// Takes the actions of a moment that a checkpoint holds open.
+    pub(crate) fn take_again(&self, moment: &Arc<Moment>) {
+        if !self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
+            // Nothing rests yet.
+            drop(self.outbox.take(moment, true));
+        }
+    }
+
+    pub(crate) fn recovery(&self) -> MutexGuard<'_, RecoveryStatus> {
+        self.recovery.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since the start began.
+    pub(crate) fn begun_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Hands a completed marker to the thread that writes checkpoints.
@@ -89,35 +132,22 @@ impl Shared {
         }
     }
 
-    /// Writes one rule's checkpoint.
-    pub(crate) fn write_checkpoint(&self, done: &ToCheckpoint) {
-        let Some(store) = &self.checkpoints else { return };
-        let rule = &done.rule;
-        let letters = {
-            let mut care = rule.care();
-            let new = std::mem::take(&mut care.new_letters).min(care.letters.len());
-            care.letters.iter().rev().take(new).cloned().collect()
-        };
-        let closed = self.outbox.take_closed(&rule.name);
-        let changes = Changes {
-            keys: done.collected.keys.clone(),
-            opened: self.outbox.still_open(&done.collected.moments),
-            closed,
-            letters,
-        };
-        let broken = rule.checkpoint_broken.load(Ordering::Acquire);
-        if broken {
-            return;
-        }
-        if let Err(error) = store.write(&rule.name, &done.marker.record, &changes) {
-            // What these lanes handed over is not in the store, so later changes must not be either: the
-            // last whole checkpoint and the journal still hold everything.
-            rule.checkpoint_broken.store(true, Ordering::Release);
-            tracing::error!(
-                rule = rule.name,
-                error = %error,
-                "a checkpoint cannot be written: the rule goes on, and a restart reads the journal from its last one"
-            );
-        }
+    pub(crate) fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_erased(&self, rule: &str, letter: &DeadLetter) -> bool {
+        let subject = letter.subject.as_deref().unwrap_or(&letter.key);
+        self.erased(rule, letter.input.position, [letter.key.as_str(), subject])
+    }
+
+    /// Whether what comes from a position was to be forgotten later: computed again, it leaves nothing.
+    fn erased(&self, rule: &str, position: Position, names: [&str; 2]) -> bool {
+        let erasures = self.erasures.read().unwrap_or_else(PoisonError::into_inner);
+        erasures.iter().any(|(asked, _, erasure)| {
+            position < *asked
+                && erasure.rule.as_ref().is_none_or(|of| of == rule)
+                && names.iter().any(|name| erasure.names(name))
+        })
     }
 }

@@ -25,5 +25,5 @@ pub use folder::{FolderChange, FolderOptions, FolderWatcher, PluginFolder};
 pub use folder_error::FolderError;
 pub use limit_overrides::LimitOverrides;
 pub use load::{Inspection, TrialError, inspect};
-pub use manifest::{Manifest, ManifestError, Release, parse_toml};
+pub use manifest::{Begin, Manifest, ManifestError, Release, parse_toml};
 pub use name::{NameError, check_name};

@@ -1,10 +1,12 @@
-//! What a start reads from the journal before anything runs: the folds over it that are not in a rule's
+//! What a start reads from the journal before anything runs: the folds over it that are not in a
 //! checkpoint, and what was decided since.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::checkpoint::rows::Standing;
+use crate::event::Instant;
 use crate::journal::{
-    ActionId, Body, Decision, Entry, InputId, Journal, JournalError, Position, VersionRecord,
+    ActionId, Body, Decision, Entry, Erasure, InputId, Journal, JournalError, Position, VersionRecord,
 };
 use crate::pipeline::known::{KnownIds, KnownLimits, event_key};
 use crate::pipeline::lane::DeadLetter;
@@ -15,56 +17,51 @@ pub(crate) struct Recovered {
     /// Actions that have an outcome, of those that may come up again.
     pub(crate) settled: HashSet<ActionId>,
     /// How far each source has been read.
-    pub(crate) cursors: HashMap<String, String>,
+    pub(crate) cursors: BTreeMap<String, String>,
+    /// Erasures that were asked for and are not done, where and when.
+    pub(crate) erasures: Vec<(Position, Instant, Erasure)>,
     pub(crate) rules: BTreeMap<String, RuleDecisions>,
 }
 
 /// What was decided about a rule, in the journal's order.
 #[derive(Debug, Default)]
 pub(crate) struct RuleDecisions {
-    /// From when on which version, if any.
-    pub(crate) switches: Vec<(Position, Option<VersionRecord>)>,
+    /// What changes on its way, and where.
+    pub(crate) turns: Vec<(Position, Turn<VersionRecord>)>,
     pub(crate) set_aside: HashMap<InputId, DeadLetter>,
+    /// Inputs whose dead letters were given again or dropped.
+    pub(crate) closed: HashSet<InputId>,
 }
 
-/// What checkpoints say of where rules stand.
-#[derive(Debug, Default)]
-pub(crate) struct Standing {
-    /// The position of each rule's checkpoint; none: it was unloaded, and computes nothing again.
-    pub(crate) rules: HashMap<String, Option<Position>>,
-    /// Actions that are open in them.
-    pub(crate) open: HashSet<ActionId>,
+/// What changes on a rule's way through the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Turn<V> {
+    /// From here on it is given to this version; none: to nobody.
+    Version(Option<V>),
+    /// It was left behind: it goes on there.
+    Skip(Position),
 }
 
-/// Reads all decisions up to the journal's end, and those outcomes whose actions may come up again: the
-/// ones that checkpoints hold open, and the ones that rules compute again from there.
+/// Reads what was decided since the checkpoints: switches, inputs set aside, and those outcomes whose actions
+/// may come up again, since checkpoints hold them open or rules compute them again.
 pub(crate) fn recover(journal: &dyn Journal, standing: &Standing) -> Result<Recovered, JournalError> {
-    let floor = standing.rules.values().flatten().copied().min().unwrap_or(journal.end());
-    let recovered = recover_from(journal, standing, floor)?;
-    // A rule without a checkpoint begins with its first switch.
-    let new = recovered.rules.iter().filter(|(rule, _)| !standing.rules.contains_key(*rule));
-    match new.filter_map(|(_, rule)| rule.switches.first()).map(|(at, _)| *at).min() {
-        Some(first) if first < floor => recover_from(journal, standing, first),
-        _ => Ok(recovered),
-    }
-}
-
-fn recover_from(
-    journal: &dyn Journal,
-    standing: &Standing,
-    floor: Position,
-) -> Result<Recovered, JournalError> {
-    let mut recovered = Recovered::default();
-    journal.visit_decisions(&mut |entry| {
+    let mut recovered = Recovered {
+        cursors: standing.host.cursors.clone(),
+        erasures: standing.host.erasures.clone(),
+        ..Recovered::default()
+    };
+    let computed_from = standing.position();
+    journal.visit_decisions(standing.reads_from(), &mut |entry| {
         match &entry.body {
-            Body::Outcome(outcome) if entry.position < floor && !standing.open.contains(&outcome.id) => {}
+            Body::Outcome(outcome)
+                if entry.position < computed_from && !standing.open.contains(&outcome.id) => {}
             _ => recovered.note(&entry),
         }
         Ok(())
     })?;
     for rule in recovered.rules.values_mut() {
         // A later decision about the same position counts.
-        rule.switches.sort_by_key(|(at, _)| *at);
+        rule.turns.sort_by_key(|(at, _)| *at);
     }
     Ok(recovered)
 }
@@ -78,25 +75,43 @@ impl Recovered {
             Body::SourceRead(read) => {
                 self.cursors.insert(read.source.clone(), read.cursor.clone());
             }
-            Body::Decision { rule, decision } => {
-                let rule = self.rules.entry(rule.clone()).or_default();
-                match decision {
-                    Decision::Switch { at, to, .. } => rule.switches.push((*at, Some(to.clone()))),
-                    Decision::Unload { at } => rule.switches.push((*at, None)),
-                    Decision::SetAside { input, key, reason, backtrace } => {
-                        let letter = DeadLetter {
-                            input: input.clone(),
-                            key: key.clone(),
-                            reason: reason.clone(),
-                            backtrace: backtrace.clone(),
-                            now: entry.instant,
-                        };
-                        rule.set_aside.insert(input.id, letter);
-                    }
-                    _ => {}
+            Body::ErasureAsked(erasure) => {
+                if !self.erasures.iter().any(|(position, ..)| *position == entry.position) {
+                    self.erasures.push((entry.position, entry.instant, erasure.clone()));
                 }
             }
+            Body::ErasureDone { asked } => self.erasures.retain(|(position, ..)| position != asked),
+            Body::Decision { rule, decision } => {
+                self.rules.entry(rule.clone()).or_default().note(entry.instant, decision);
+            }
             _ => {}
+        }
+    }
+}
+
+impl RuleDecisions {
+    pub(crate) fn note(&mut self, instant: Instant, decision: &Decision) {
+        match decision {
+            Decision::Switch { at, to, .. } => self.turns.push((*at, Turn::Version(Some(to.clone())))),
+            Decision::Unload { at } => self.turns.push((*at, Turn::Version(None))),
+            Decision::LeftBehind { from, to } => self.turns.push((*from, Turn::Skip(*to))),
+            Decision::SetAside { input, key, reason, backtrace } => {
+                let letter = DeadLetter {
+                    input: input.clone(),
+                    key: key.clone(),
+                    // Both are found again with the input.
+                    subject: None,
+                    bytes: 0,
+                    reason: reason.clone(),
+                    backtrace: backtrace.clone(),
+                    now: instant,
+                };
+                self.set_aside.insert(input.id, letter);
+            }
+            Decision::GivenAgain { input, .. } | Decision::Dropped { input } => {
+                self.closed.insert(input.id);
+            }
+            Decision::Verdict { .. } => {}
         }
     }
 }
@@ -104,11 +119,7 @@ impl Recovered {
 /// Folds the last events into the known ids.
 pub(crate) fn known_ids(journal: &dyn Journal, limits: KnownLimits) -> Result<KnownIds, JournalError> {
     let mut known = KnownIds::new(limits);
-    let Some((last, _)) = journal.last() else { return Ok(known) };
-    let Some((window, _)) = journal.at_or_after(last.saturating_sub(limits.window_ms))? else {
-        return Ok(known);
-    };
-    let mut position = window.max(journal.end().saturating_sub(limits.events as u64)).max(journal.start());
+    let Some(mut position) = known_from(journal, limits)? else { return Ok(known) };
     while position < journal.end() {
         for entry in journal.read(position, 4 << 20)? {
             if let Body::Event(event) = &entry.body {
@@ -118,4 +129,15 @@ pub(crate) fn known_ids(journal: &dyn Journal, limits: KnownLimits) -> Result<Kn
         }
     }
     Ok(known)
+}
+
+/// The first entry whose id may still be known; none: there are no entries.
+pub(crate) fn known_from(
+    journal: &dyn Journal,
+    limits: KnownLimits,
+) -> Result<Option<Position>, JournalError> {
+    let Some((last, _)) = journal.last() else { return Ok(None) };
+    let window = journal.at_or_after(last.saturating_sub(limits.window_ms))?;
+    let events = journal.end().saturating_sub(limits.events as u64);
+    Ok(window.map(|(window, _)| window.max(events).max(journal.start())))
 }

@@ -41,6 +41,16 @@ pub struct Subscription {
     pub attributes: Vec<String>,
 }
 
+impl Subscription {
+    /// Whether it takes events of this type.
+    pub(crate) fn takes(&self, event_type: &str) -> bool {
+        match self.event_type.strip_suffix('*') {
+            Some(beginning) => event_type.starts_with(beginning),
+            None => self.event_type == event_type,
+        }
+    }
+}
+
 /// Where the key of an event is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyedBy {

@@ -33,6 +33,10 @@ pub struct Status {
     pub plugins: Vec<PluginStatus>,
     /// Where actions go.
     pub sinks: Vec<SinkStatus>,
+    /// What the start had to do, and what the next one would.
+    pub recovery: RecoveryStatus,
+    /// What is kept, and what is to be forgotten.
+    pub kept: KeptStatus,
     /// Inputs set aside, over all rules.
     pub dead_letters: u64,
     /// Reloads since the start: versions that became active.
@@ -67,6 +71,53 @@ pub struct JournalStatus {
     pub failed: Option<String>,
     /// What the start had to mend.
     pub notes: Vec<String>,
+}
+
+/// What a start had to do, and what the next one would.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct RecoveryStatus {
+    /// Where states came from: checkpoints, a base, the journal's beginning.
+    pub from: String,
+    /// Rules that came back.
+    pub rules: usize,
+    /// Keys that came back.
+    pub keys: usize,
+    /// Journal entries that the rule furthest back had to read again.
+    pub entries: u64,
+    /// Until all states were in memory, in milliseconds.
+    pub load_ms: u64,
+    /// Until all rules had caught up with where the journal ended at the start, in milliseconds; none: they have not.
+    pub caught_up_ms: Option<u64>,
+    /// What a start after a crash now would take, in milliseconds: about what this one took to load, and what
+    /// rules computed since their last checkpoints.
+    pub next_ms: u64,
+    /// What that is to stay below, in milliseconds.
+    pub target_ms: u64,
+    /// Why no checkpoints can be written at the moment, if so.
+    pub checkpoints_failed: Option<String>,
+}
+
+impl RecoveryStatus {
+    pub(crate) fn of(from: String) -> Self {
+        RecoveryStatus { from, ..RecoveryStatus::default() }
+    }
+}
+
+/// What is kept of the past, and what is to be forgotten.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct KeptStatus {
+    /// Bases from which the journal can be computed again.
+    pub bases: u64,
+    /// The position of the newest.
+    pub base_position: Position,
+    /// Rules that lag so far that they will be left behind.
+    pub lagging: Vec<String>,
+    /// Erasures that are not done: the positions where they were asked for.
+    pub erasures: Vec<Position>,
+    /// Why it could not be brought up to date, if so; it is tried again.
+    pub failed: Option<String>,
 }
 
 /// Events on their way in.
@@ -182,6 +233,8 @@ pub struct RuleStatus {
     pub traps: u64,
     /// Inputs set aside, kept as dead letters.
     pub dead_letters: usize,
+    /// Journal entries that it was not given, since it lagged too far.
+    pub left_behind: u64,
     /// Log lines of the guest that were dropped.
     pub log_dropped: u64,
     /// How long `handle` took, by call.
@@ -234,6 +287,7 @@ pub(crate) struct RuleCounters {
     pub(crate) moments: AtomicU64,
     pub(crate) traps: AtomicU64,
     pub(crate) keyless: AtomicU64,
+    pub(crate) left_behind: AtomicU64,
     buckets: [AtomicU64; BUCKETS_US.len()],
     sum_us: AtomicU64,
 }
@@ -247,6 +301,11 @@ impl RuleCounters {
         }
         self.sum_us.fetch_add(micros, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How long calls took, all together, in microseconds.
+    pub(crate) fn busy_us(&self) -> u64 {
+        self.sum_us.load(Ordering::Relaxed)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "monitoring needs no more than a float holds")]

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::checkpoint::CheckpointError;
+use crate::data_folder::DataFolderError;
 use crate::host::Host;
-use crate::journal::JournalError;
+use crate::journal::{Durability, FileJournalOptions, JournalError};
 use crate::limits::Limits;
 use crate::outbox::Retry;
 use crate::pipeline::intake::IntakeLimits;
 use crate::pipeline::known::KnownLimits;
 use crate::pipeline::timeline::Timeline;
 use crate::plugin::Manifest;
+use crate::retention::Retention;
 use crate::route::Route;
 use crate::sandbox::{SandboxError, SandboxOptions};
 use crate::sink::Sink;
@@ -32,8 +34,22 @@ pub struct HostBuilder {
     pub(super) known: KnownLimits,
     pub(super) retry: Retry,
     pub(super) sandbox: SandboxOptions,
-    pub(super) checkpoint_every: Duration,
+    pub(super) recovery: Recovery,
+    pub(super) retention: Retention,
+    pub(super) durability: Durability,
+    pub(super) relaxed_within: Duration,
+    pub(super) segment_bytes: u64,
+    pub(super) compress: bool,
     pub(super) memory_journal_bytes: u64,
+}
+
+/// How often checkpoints are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovery {
+    /// At the latest.
+    pub(crate) every: Duration,
+    /// A start after a crash is to be done within this time.
+    pub(crate) within: Duration,
 }
 
 impl Default for HostBuilder {
@@ -51,7 +67,12 @@ impl Default for HostBuilder {
             known: KnownLimits::default(),
             retry: Retry::default(),
             sandbox: SandboxOptions::default(),
-            checkpoint_every: Duration::from_secs(5),
+            recovery: Recovery { every: Duration::from_secs(30), within: Duration::from_secs(5) },
+            retention: Retention::default(),
+            durability: Durability::default(),
+            relaxed_within: Duration::from_millis(100),
+            segment_bytes: FileJournalOptions::default().segment_bytes,
+            compress: true,
             memory_journal_bytes: 256 << 20,
         }
     }
@@ -147,9 +168,36 @@ impl HostBuilder {
         self
     }
 
-    /// How often checkpoints are written. Default 5 s.
+    /// How often checkpoints are written at the latest. Default 30 s.
     pub fn checkpoint_every(mut self, every: Duration) -> Self {
-        self.checkpoint_every = every.clamp(Duration::from_millis(10), Duration::from_secs(3600));
+        self.recovery.every = every.clamp(Duration::from_millis(10), Duration::from_secs(3600));
+        self
+    }
+
+    /// Within what time a start after a crash is to be done: checkpoints are written as often as that needs. Loading
+    /// states takes its time all the same. Default 5 s.
+    pub fn recover_within(mut self, within: Duration) -> Self {
+        self.recovery.within = within.clamp(Duration::from_millis(100), Duration::from_secs(3600));
+        self
+    }
+
+    /// How much of the journal is kept, and how long it waits for rules that lag.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// When events are acknowledged: when they are durable, which is the default, or earlier, and then made durable
+    /// `within` so long (default 100 ms).
+    pub fn durability(mut self, durability: Durability, within: Duration) -> Self {
+        self.durability = durability;
+        self.relaxed_within = within.clamp(Duration::from_millis(1), Duration::from_secs(60));
+        self
+    }
+
+    /// Bytes of one file of the journal, at least 64 KiB. Default 64 MiB. And whether it is compressed; default yes.
+    pub fn segments(mut self, bytes: u64, compress: bool) -> Self {
+        (self.segment_bytes, self.compress) = (bytes.max(64 << 10), compress);
         self
     }
 
@@ -174,22 +222,22 @@ impl HostBuilder {
 #[non_exhaustive]
 pub enum StartError {
     /// The data folder cannot be used.
-    #[error("the data folder {path} cannot be used")]
-    DataFolder {
-        /// The folder.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("the data folder cannot be used")]
+    DataFolder(#[from] DataFolderError),
     /// The journal cannot be read.
     #[error("the journal cannot be read")]
     Journal(#[from] JournalError),
     /// The checkpoints cannot be read.
-    #[error(
-        "the checkpoints cannot be read; without the folder `checkpoints` the host computes them again from the journal"
-    )]
+    #[error("the checkpoints cannot be read or made")]
     Checkpoints(#[from] CheckpointError),
+    /// States can be made again from nothing that is there.
+    #[error("the journal begins at position {start}, and no base from there on can be read ({reason}): restore a backup")]
+    NoBase {
+        /// Where the journal begins.
+        start: crate::journal::Position,
+        /// What is wrong with what is there.
+        reason: String,
+    },
     /// The sandbox cannot be set up.
     #[error("the sandbox cannot be set up")]
     Sandbox(#[from] SandboxError),

@@ -1,23 +1,25 @@
 //! How a host starts: recover, then run.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::broadcast;
 
 use super::builder::{HostBuilder, StartError};
 use super::{Host, Inner};
-use crate::checkpoint::{CheckpointStore, RuleRecord};
+use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, RuleRecord, base};
+use crate::data_folder::DataFolder;
 use crate::journal::{
-    Body, FileJournal, FileJournalOptions, Journal, MemoryJournal, Position, VersionRecord,
+    Body, Durability, FileJournal, FileJournalOptions, Journal, MemoryJournal, Position, VersionRecord,
 };
 use crate::outbox::Outbox;
 use crate::pipeline::appender::Appender;
-use crate::pipeline::intake::Intake;
+use crate::pipeline::checkpointer;
+use crate::pipeline::intake::{Cursors, Intake};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::program::Version;
 use crate::pipeline::router::{Request, Router};
@@ -26,9 +28,11 @@ use crate::pipeline::timeline::Stamp;
 use crate::pipeline::{Shared, mailbox::Mailbox, turn::turn};
 use crate::plugin::registry::{Candidate, Registry};
 use crate::plugin::{FolderOptions, PluginFolder};
-use crate::recovery::{RuleDecisions, known_ids, recover};
+use crate::recovery::{RuleDecisions, Turn, known_ids, recover};
+use crate::retention::{self, Keeper};
 use crate::sandbox::Sandbox;
-use crate::status::PluginState;
+use crate::status::{PluginState, RecoveryStatus};
+use crate::words::words;
 
 /// How many more workers there may be for a while when all are held up.
 const EXTRA_WORKERS: usize = 16;
@@ -39,38 +43,39 @@ const WORKER_STACK: usize = 4 << 20;
 /// How many moments wait for a slow listener.
 const MOMENTS: usize = 4_096;
 
-/// The folders of a host's data.
-struct Folders {
-    journal: PathBuf,
-    checkpoints: PathBuf,
-    components: PathBuf,
-    cache: PathBuf,
-}
-
 pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
-    let folders = builder.data_dir.as_deref().map(folders).transpose()?;
-    let journal: Arc<dyn Journal> = match &folders {
-        Some(folders) => Arc::new(FileJournal::open(&folders.journal, FileJournalOptions::default())?),
-        None => Arc::new(MemoryJournal::new(builder.memory_journal_bytes)),
+    let begun = Monotonic::now();
+    let mut notes = Vec::new();
+    let folder = builder.data_dir.as_deref().map(DataFolder::open).transpose()?;
+    let (journal, checkpoints, recovery) = match &folder {
+        Some(folder) => {
+            notes.extend(folder.upgraded.clone());
+            let Opened { journal, store, origin } = open(folder, &builder, &mut notes)?;
+            let target_ms = u64::try_from(builder.recovery.within.as_millis()).unwrap_or(u64::MAX);
+            (journal, Some(store), RecoveryStatus { target_ms, ..RecoveryStatus::of(origin) })
+        }
+        None => {
+            let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(builder.memory_journal_bytes));
+            (journal, None, RecoveryStatus::of("nothing is kept over a restart".to_owned()))
+        }
     };
-    let checkpoints =
-        folders.as_ref().map(|folders| CheckpointStore::open(&folders.checkpoints)).transpose()?;
     let mut sandbox = builder.sandbox.clone();
-    sandbox.cache_dir = sandbox.cache_dir.or(folders.as_ref().map(|folders| folders.cache.clone()));
+    sandbox.cache_dir = sandbox.cache_dir.or(folder.as_ref().map(|folder| folder.cache.clone()));
     let max_component_bytes = sandbox.max_component_bytes as u64;
     let sandbox = Sandbox::new(sandbox)?;
 
     let standing = checkpoints.as_ref().map(CheckpointStore::standing).transpose()?.unwrap_or_default();
     let recovered = recover(&*journal, &standing)?;
     let known = known_ids(&*journal, builder.known)?;
-    let notes = journal.recovery_notes();
+    notes.extend(journal.recovery_notes());
     for note in &notes {
         tracing::warn!("{note}");
     }
     let last = journal.last().map_or(0, |(instant, _)| instant);
     let head = journal.end();
     let stamp = Stamp { mode: builder.timeline, last };
-    let intake = Arc::new(Intake::new(builder.intake, builder.timeline, last, recovered.cursors));
+    let cursors = Cursors { by_source: recovered.cursors, position: head };
+    let intake = Arc::new(Intake::new(builder.intake, builder.timeline, last, cursors));
     let outbox = Outbox::new(
         builder.sinks,
         builder.routes,
@@ -79,7 +84,7 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         recovered.settled,
         checkpoints.is_some(),
     );
-    let (to_checkpoint, completed) = std::sync::mpsc::sync_channel(256);
+    let (to_checkpoint, completed) = std::sync::mpsc::channel();
     let shared = Arc::new(Shared {
         journal,
         intake,
@@ -89,40 +94,58 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         mailbox: Mailbox::default(),
         checkpoints,
         to_checkpoint: Mutex::new(Some(to_checkpoint)),
+        written: Mutex::default(),
+        written_changed: Condvar::new(),
         moments: broadcast::channel(MOMENTS).0,
         moment_count: AtomicU64::new(0),
         head: Horizon::at(last),
         recovered_to: head,
+        erasures: RwLock::new(recovered.erasures),
+        recovery: Mutex::new(recovery),
+        begun,
     });
-    let components = folders.map(|folders| folders.components);
+    let components = folder.as_ref().map(|folder| folder.components.clone());
     let registry = Registry::new(Arc::clone(&shared), sandbox, builder.limits, builder.threads, components);
+    let keeping = Arc::new(retention::Signal::default());
+    let keeper = folder.as_ref().map(|folder| Keeper {
+        shared: Arc::clone(&shared),
+        registry: Arc::clone(&registry),
+        bases: folder.bases.clone(),
+        components: folder.components.clone(),
+        limits: builder.retention,
+        known: builder.known,
+        signal: Arc::clone(&keeping),
+        warned: BTreeSet::new(),
+    });
     let host = Host(Arc::new(Inner {
         shared: Arc::clone(&shared),
         registry: Arc::clone(&registry),
         watcher: Mutex::default(),
         threads: Mutex::default(),
         checkpointer: Mutex::default(),
+        keeping,
         notes,
         stopping: false.into(),
+        folder,
     }));
 
     // Rules first: what the router is asked before it runs, it does first.
-    let checkpointed = standing.rules.into_keys();
-    let rules = recover_rules(&shared, &registry, recovered.rules, checkpointed, builder.threads)?;
+    recover_rules(&shared, &registry, recovered.rules, standing.rules.into_keys(), builder.threads)?;
     let appender = Appender {
         journal: Arc::clone(&shared.journal),
         intake: Arc::clone(&shared.intake),
         epoch: new_epoch(),
+        new_epoch,
         stamp,
         known,
+        sync_within: (builder.durability == Durability::Relaxed).then_some(builder.relaxed_within),
+        sync_at: None,
         next_alarm: boxed_alarm(&shared),
         publish: boxed_publish(&shared),
     };
-    let router = Router::new(Arc::clone(&shared), head, last, builder.checkpoint_every);
+    let router = Router::new(Arc::clone(&shared), head, last, builder.recovery);
     let writer = Arc::clone(&shared);
-    let checkpointer = spawn("carpe-checkpoint", move || {
-        completed.into_iter().for_each(|done| writer.write_checkpoint(&done));
-    })?;
+    let checkpointer = spawn("carpe-checkpoint", move || checkpointer::run(&writer, &completed))?;
     *host.0.checkpointer.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(checkpointer);
     let mut threads = vec![
         spawn("carpe-journal", move || appender.run())?,
@@ -132,6 +155,9 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
             spawn("carpe-outbox", move || outbox.run())?
         },
     ];
+    if let Some(keeper) = keeper {
+        threads.push(spawn("carpe-keeper", move || keeper.run())?);
+    }
     for number in 0..builder.threads {
         shared.run.add_thread();
         threads.push(worker(&shared, number, false)?);
@@ -145,29 +171,99 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         timeline: builder.timeline.as_str().to_owned(),
     };
     shared.intake.append_wait(vec![begun]).map_err(|error| StartError::Write(error.to_string()))?;
-    if rules > 0 {
-        tracing::info!(rules, position = head, "recovered");
+    let loaded = shared.recovery().clone();
+    if loaded.rules > 0 {
+        tracing::info!(
+            rules = loaded.rules,
+            keys = loaded.keys,
+            entries_to_read = loaded.entries,
+            milliseconds = loaded.load_ms,
+            from = loaded.from,
+            "recovered"
+        );
     }
     load_plugins(&host, &registry, builder.plugins_dir, builder.plugins, max_component_bytes)?;
     Ok(host)
 }
 
-/// Brings back each rule from its checkpoint, with what was decided since. Returns how many.
+/// The journal and the checkpoints of a data folder, and where the latter came from.
+struct Opened {
+    journal: Arc<dyn Journal>,
+    store: CheckpointStore,
+    origin: String,
+}
+
+/// Opens both. Checkpoints that are missing or damaged are made again from a base, by itself.
+fn open(folder: &DataFolder, builder: &HostBuilder, notes: &mut Vec<String>) -> Result<Opened, StartError> {
+    let bases = base::list(&folder.bases, true)?;
+    let opened = CheckpointStore::open(&folder.checkpoints).and_then(|store| {
+        let standing = store.standing()?;
+        Ok((store, standing))
+    });
+    let at_least = match &opened {
+        Ok((_, standing)) => standing.refers_to(),
+        Err(_) => bases.last().map_or(0, |base| base.position),
+    };
+    let options = FileJournalOptions {
+        segment_bytes: builder.segment_bytes,
+        at_least,
+        compress: builder.compress,
+        durability: builder.durability,
+        ..FileJournalOptions::default()
+    };
+    let journal: Arc<dyn Journal> = Arc::new(FileJournal::open(&folder.journal, options)?);
+    let reason = match opened {
+        Ok((store, standing)) if standing.position() >= journal.start() => {
+            return Ok(Opened { journal, store, origin: "checkpoints".to_owned() });
+        }
+        Ok((_, standing)) => {
+            format!("they end at position {}, before the journal begins", standing.position())
+        }
+        Err(_) if journal.end() == 0 => {
+            let store = CheckpointStore::make(&folder.checkpoints, None, &mut |_| {})?;
+            return Ok(Opened { journal, store, origin: "an empty data folder".to_owned() });
+        }
+        Err(error) => words(&error),
+    };
+    let mut unreadable = Vec::new();
+    let usable = bases.iter().rev().filter(|base| base.position >= journal.start());
+    for base in usable.map(Some).chain((journal.start() == 0).then_some(None)) {
+        let from = base.map_or("the journal's beginning".to_owned(), |base| format!("the base at {}", base.position));
+        tracing::info!(from, "checkpoints are made again");
+        let mut progress = |rows| tracing::info!(rows, "checkpoints are made again");
+        match CheckpointStore::make(&folder.checkpoints, base.map(|base| &*base.path), &mut progress) {
+            Ok(store) => {
+                notes.push(format!("made the checkpoints again from {from}, since they could not be used: {reason}"));
+                notes.append(&mut unreadable);
+                return Ok(Opened { journal, store, origin: from });
+            }
+            Err(error @ CheckpointError::Damaged { .. }) => {
+                unreadable.push(format!("{from} cannot be used: {}", words(&error)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    unreadable.insert(0, format!("the checkpoints cannot be used: {reason}"));
+    Err(StartError::NoBase { start: journal.start(), reason: unreadable.join("; ") })
+}
+
+/// Brings back each rule from its checkpoint, with what was decided since.
 fn recover_rules(
     shared: &Arc<Shared>,
     registry: &Registry,
     mut decisions: std::collections::BTreeMap<String, RuleDecisions>,
     checkpointed: impl Iterator<Item = String>,
     lanes: usize,
-) -> Result<usize, StartError> {
+) -> Result<(), StartError> {
     let mut names: BTreeSet<String> = decisions.keys().cloned().collect();
     names.extend(checkpointed);
-    let count = names.len();
     for name in names {
         let decided = decisions.remove(&name).unwrap_or_default();
         recover_rule(shared, registry, &name, decided, lanes)?;
     }
-    Ok(count)
+    let mut recovery = shared.recovery();
+    recovery.load_ms = shared.begun_ms();
+    Ok(())
 }
 
 fn recover_rule(
@@ -181,14 +277,14 @@ fn recover_rule(
         Some(store) => store.load(name)?,
         None => None,
     };
-    let first = decided.switches.first().map_or(shared.journal.end(), |(at, _)| *at);
-    let (record, keys, open, mut letters) = match checkpoint {
-        Some(checkpoint) => (checkpoint.record, checkpoint.keys, checkpoint.open, checkpoint.letters),
-        None => (RuleRecord { position: first, version: None }, Vec::new(), Vec::new(), Vec::new()),
-    };
-    let position = record.position;
+    let Checkpoint { record, keys, open, mut letters } = checkpoint.unwrap_or_default();
+    let new = record.is_none();
+    let first = decided.turns.first().map_or(shared.journal.end(), |(at, _)| *at);
+    let RuleRecord { position, version, .. } =
+        record.unwrap_or(RuleRecord { position: first, version: None, letters_from: first });
     // Written with a checkpoint, but of inputs after it: they are found again.
-    letters.retain(|letter| letter.input.position < position);
+    letters.retain(|letter| letter.input.position < position && !decided.closed.contains(&letter.input.id));
+    letters.retain(|letter| !shared.is_erased(name, letter));
     let mut versions: HashMap<VersionRecord, Arc<Version>> = HashMap::new();
     let mut version_of = |record: VersionRecord| -> Result<Arc<Version>, StartError> {
         if let Some(known) = versions.get(&record) {
@@ -198,26 +294,40 @@ fn recover_rule(
         versions.insert(record, Arc::clone(&version));
         Ok(version)
     };
-    let version = record.version.map(&mut version_of).transpose()?;
-    let mut plan: VecDeque<(Position, Option<Arc<Version>>)> = VecDeque::new();
-    for (at, switch) in decided.switches.into_iter().filter(|(at, _)| *at >= position) {
-        plan.push_back((at, switch.map(&mut version_of).transpose()?));
+    let version = version.map(&mut version_of).transpose()?;
+    let mut plan: VecDeque<(Position, Turn<Arc<Version>>)> = VecDeque::new();
+    let mut last = version.clone();
+    for (at, turn) in decided.turns.into_iter().filter(|(at, _)| *at >= position) {
+        let turn = match turn {
+            Turn::Version(switch) => {
+                last = switch.map(&mut version_of).transpose()?;
+                Turn::Version(last.clone())
+            }
+            Turn::Skip(to) => Turn::Skip(to),
+        };
+        plan.push_back((at, turn));
     }
     let mut spread: Vec<Lane> =
         (0..lanes).map(|_| Lane::new(version.clone(), position, shared.checkpoints.is_some())).collect();
+    {
+        let mut recovery = shared.recovery();
+        recovery.rules += 1;
+        recovery.keys += keys.len();
+        recovery.entries = recovery.entries.max(shared.journal.end().saturating_sub(position));
+    }
     for (key, state) in keys {
         let lane = Rule::lane_of(&key, lanes);
         spread[lane].keys.load(key, state);
     }
     let set_aside =
         decided.set_aside.into_iter().filter(|(_, letter)| letter.input.position >= position).collect();
-    let rule = Rule::new(name.to_owned(), spread, Horizon::at(0), set_aside, letters.into());
-    let last = plan.back().map_or(version, |(_, last)| last.clone());
+    let rule = Rule::new(name.to_owned(), spread, Horizon::at(0), set_aside, decided.closed, letters.into());
     registry.adopt(Arc::clone(&rule), last);
     for moment in open {
-        shared.outbox.take(&Arc::new(moment), true);
+        shared.take_again(&Arc::new(moment));
     }
-    shared.mailbox.ask(Request::Add { rule, from: position, plan });
+    shared.written().rules.insert(name.to_owned(), position);
+    shared.mailbox.ask(Request::Add { rule, from: position, plan, new });
     Ok(())
 }
 
@@ -306,28 +416,4 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 /// A random number that no start before had.
 fn new_epoch() -> u64 {
     getrandom::u64().unwrap_or_else(|_| crate::pipeline::timeline::wall_clock())
-}
-
-fn folders(data: &Path) -> Result<Folders, StartError> {
-    let failed = |source| StartError::DataFolder { path: data.to_owned(), source };
-    let folders = Folders {
-        journal: data.join("journal"),
-        checkpoints: data.join("checkpoints"),
-        components: data.join("components"),
-        cache: data.join("cache"),
-    };
-    for folder in [&folders.journal, &folders.components, &folders.cache] {
-        create_private(folder).map_err(failed)?;
-    }
-    Ok(folders)
-}
-
-/// Whoever can write to the compile cache can run code in the host, and events may be private: the data
-/// folder belongs to its owner alone.
-fn create_private(folder: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::DirBuilder::new();
-    options.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut options, 0o700);
-    options.create(folder)
 }

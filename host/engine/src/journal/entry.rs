@@ -46,7 +46,7 @@ pub enum Body {
     },
     /// Input: how far a source has been read, with the events that came from there in the same group.
     SourceRead(SourceRead),
-    /// Input: an operator changed a key.
+    /// Input: an operator changed a key, or the host was told to forget it.
     KeyChange(KeyChange),
     /// A decision about a rule.
     Decision {
@@ -57,13 +57,40 @@ pub enum Body {
     },
     /// What stood here was erased. Its position and instant stay.
     Erased,
-    /// An operator asked for an erasure: a hash of the subject's or key's name, not the name.
-    ErasureAsked {
-        /// blake3 of the name.
-        name_hash: [u8; 32],
-        /// The rule, for a key of a rule; none: a subject, everywhere.
-        rule: Option<String>,
+    /// Input: an operator asked for an erasure. From here on the keys of that name are as if they had never
+    /// been seen.
+    ErasureAsked(Erasure),
+    /// What was asked for at a position before is done: no entry, base or checkpoint of the data folder holds the name.
+    ErasureDone {
+        /// Where it was asked for.
+        asked: Position,
     },
+}
+
+/// Whose traces are to go: a hash of the name, so that the wish to be forgotten does not keep it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Erasure {
+    /// See [`Erasure::hash`].
+    pub name_hash: [u8; 32],
+    /// The rule, for a key of a rule; none: a subject, everywhere.
+    pub rule: Option<String>,
+}
+
+impl Erasure {
+    /// The erasure of a subject, or of the key of one rule.
+    pub fn of(name: &str, rule: Option<&str>) -> Self {
+        Erasure { name_hash: Erasure::hash(name), rule: rule.map(str::to_owned) }
+    }
+
+    /// The hash that stands for a name.
+    pub fn hash(name: &str) -> [u8; 32] {
+        blake3::derive_key("carpe erasure 1", name.as_bytes())
+    }
+
+    /// Whether it asks for this name.
+    pub fn names(&self, name: &str) -> bool {
+        Erasure::hash(name) == self.name_hash
+    }
 }
 
 /// What became of an action.
@@ -103,8 +130,30 @@ pub struct KeyChange {
     pub rule: String,
     /// The key.
     pub key: String,
-    /// Its state from here on; none: it has none, and no timers.
+    /// What is remembered of it from here on; none: nothing.
+    pub to: Option<KeyImage>,
+}
+
+/// What is remembered of a key, as operators export and import it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyImage {
+    /// What the rule keeps for it.
     pub state: Option<Vec<u8>>,
+    /// The `state-version` of the rule that returned the state.
+    pub state_version: u32,
+    /// Timers that are set: their names, and when they are due.
+    pub timers: Vec<(String, Instant)>,
+}
+
+/// A dead letter's input, so that it can be given again however old it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Given {
+    /// An event; its subscription stands in the [`InputRef`].
+    Event(Event),
+    /// What became of an action.
+    Outcome(OutcomeEntry),
+    /// A timer, by its name.
+    Timer(String),
 }
 
 /// What was decided about a rule, at a position before the entry's own.
@@ -144,17 +193,21 @@ pub enum Decision {
         /// None: it may go.
         withheld: Option<String>,
     },
-    /// A dead letter is given again, as a new input at this entry's position.
+    /// A dead letter is given again: a new input, at this entry's own position.
     GivenAgain {
-        /// Which input.
+        /// Which input it was.
         input: InputRef,
+        /// Its key.
+        key: String,
+        /// What is given.
+        given: Given,
     },
     /// A dead letter was dropped.
     Dropped {
         /// Which input.
         input: InputRef,
     },
-    /// The rule fell so far behind that a range is gone.
+    /// The rule fell so far behind that a range is not given to it: it counts as set aside.
     LeftBehind {
         /// The first position that it was not given.
         from: Position,

@@ -37,6 +37,22 @@ pub struct FileJournalOptions {
     /// Check every byte of every segment when opening, rather than of the last one only; damage in
     /// the others is else found when they are read. Default false.
     pub verify: bool,
+    /// t
+    pub at_least: Position,
+    /// t
+    pub compress: bool,
+    /// t
+    pub durability: Durability,
+}
+
+/// t
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// t
+    #[default]
+    Durable,
+    /// t
+    Relaxed,
 }
 
 impl Default for FileJournalOptions {
@@ -46,6 +62,9 @@ impl Default for FileJournalOptions {
             cache_bytes: 16 << 20,
             new_segment: false,
             verify: false,
+            at_least: 0,
+            compress: true,
+            durability: Durability::Durable,
         }
     }
 }
@@ -351,6 +370,7 @@ impl Journal for FileJournal {
 
     fn visit_decisions(
         &self,
+        _from: Position,
         visit: &mut dyn FnMut(Arc<Entry>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
         let mut next = self.start();

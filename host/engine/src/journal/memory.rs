@@ -107,6 +107,7 @@ impl Journal for MemoryJournal {
 
     fn visit_decisions(
         &self,
+        _from: Position,
         visit: &mut dyn FnMut(Arc<Entry>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
         // Copied first: `visit` may take its time, or read.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Monotonic};
 
 use tokio::sync::oneshot;
 
@@ -12,27 +12,48 @@ use super::known::{EventKey, KnownIds, event_key};
 use super::timeline::{Stamp, Timeline, wall_clock};
 use crate::event::{AdmitError, Instant};
 use crate::journal::{Body, Entry, Epoch, Journal, JournalError, Position};
+use crate::words::words;
 
 /// The one writer of the journal.
 pub(crate) struct Appender {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) epoch: Epoch,
+    /// A random number that no start before had.
+    pub(crate) new_epoch: fn() -> Epoch,
     pub(crate) stamp: Stamp,
     pub(crate) known: KnownIds,
+    /// Within what time after it was written a group is made durable; none: before it is acknowledged.
+    pub(crate) sync_within: Option<Duration>,
+    /// When that has to be done for what was written.
+    pub(crate) sync_at: Option<Monotonic>,
     /// The earliest instant that a lane waits for.
     pub(crate) next_alarm: Box<dyn Fn() -> Option<Instant> + Send>,
-    /// Given each group once it is durable.
+    /// Given each group once it may be read.
     pub(crate) publish: Box<dyn Fn(Vec<Arc<Entry>>) + Send>,
 }
 
 /// About how many bytes of events go into one group.
 const GROUP_BYTES: usize = 4 << 20;
 
+/// How long a journal that cannot be written is left alone before it is tried again: at first, and at most.
+const RESUME_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
+
 /// Who is to be told when a group is durable.
 enum Waiter {
     Sender(oneshot::Sender<Result<Accepted, SubmitError>>, Accepted),
-    Own(Done, Position),
+    Own(OwnWaiter),
+}
+
+/// What of a group is the host's own, so that it can be put back if the group could not be written.
+struct OwnWaiter {
+    done: Done,
+    position: Position,
+    /// Its first entry in the group, and how many there are.
+    first: usize,
+    count: usize,
+    /// Repeats that were left out, with their places.
+    left_out: Vec<(usize, Body)>,
 }
 
 #[derive(Default)]
@@ -48,6 +69,9 @@ impl Appender {
     /// Journals what comes in until the intake is stopped.
     pub(crate) fn run(mut self) {
         while let Some(work) = self.wait() {
+            if work.sync {
+                self.sync();
+            }
             let mut group = Group::default();
             let mut taken = HashMap::new();
             for own in work.own {
@@ -65,17 +89,26 @@ impl Appender {
             self.commit(group);
             self.intake.lock().working = false;
         }
-        self.fail("the host has stopped", true);
+        if let Err(error) = self.journal.sync() {
+            tracing::error!(error = words(&error), "the end of the journal could not be made durable");
+        }
+        self.end();
     }
 
     /// Waits for something to do: `None` once stopped and drained.
     fn wait(&self) -> Option<Work> {
         let mut state = self.intake.lock();
         loop {
-            if !state.events.is_empty() || !state.own.is_empty() || state.advance.is_some() {
+            // What still waits cannot be written.
+            if state.stopped && state.failed.is_some() {
+                return None;
+            }
+            let sync = self.sync_at.is_some_and(|at| at <= Monotonic::now());
+            if sync || !state.events.is_empty() || !state.own.is_empty() || state.advance.is_some() {
                 let mut work = Work {
                     own: state.own.drain(..).collect(),
                     advance: state.advance.take(),
+                    sync,
                     ..Work::default()
                 };
                 let mut bytes = 0;
@@ -92,7 +125,7 @@ impl Appender {
                 return None;
             }
             let alarm = (self.next_alarm)().filter(|_| self.stamp.mode == Timeline::Received);
-            let wait = match alarm {
+            let mut wait = match alarm {
                 None => Duration::from_secs(3600),
                 Some(due) => {
                     let wall = wall_clock();
@@ -106,6 +139,9 @@ impl Appender {
                     )
                 }
             };
+            if let Some(at) = self.sync_at {
+                wait = wait.min(at.saturating_duration_since(Monotonic::now()));
+            }
             state = self.intake.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -123,18 +159,21 @@ impl Appender {
         let position = self.next_position(group);
         let instant = self.stamp.other(wall_clock());
         self.stamp.last = instant;
-        for body in own.bodies {
+        let (first, mut left_out) = (group.entries.len(), Vec::new());
+        for (place, body) in own.bodies.into_iter().enumerate() {
             if let Body::Event(event) = &body {
                 // A route back into the host: its id is the action's idempotency key.
                 let key = event_key(event);
                 if self.known.contains(&key) || taken.insert(key, ()).is_some() {
+                    left_out.push((place, body));
                     continue;
                 }
                 group.keys.push((key, instant));
             }
             self.push(body, instant, group);
         }
-        group.waiters.push(Waiter::Own(own.done, position));
+        let count = group.entries.len() - first;
+        group.waiters.push(Waiter::Own(OwnWaiter { done: own.done, position, first, count, left_out }));
     }
 
     fn add_events(&mut self, request: EventsRequest, group: &mut Group, taken: &mut HashMap<EventKey, ()>) {
@@ -185,23 +224,29 @@ impl Appender {
             state.waiting_bytes -= group.bytes.min(state.waiting_bytes);
         }
         if let Err(error) = written {
-            let reason = describe(&error);
-            tracing::error!(error = reason, "the journal cannot be written: nothing more is accepted");
-            for waiter in group.waiters {
-                waiter.tell_failed(&reason);
+            self.put_back(group, &error);
+            if !matches!(error, JournalError::Refused { .. }) {
+                self.recover(&error);
             }
-            self.fail(&reason, false);
             return;
         }
         for (key, instant) in group.keys {
             self.known.insert(key, instant);
         }
+        if let Some(within) = self.sync_within
+            && !group.entries.is_empty()
+        {
+            self.sync_at.get_or_insert_with(|| Monotonic::now() + within);
+        }
         self.intake.now.store(self.stamp.last, Ordering::Release);
-        for entry in &group.entries {
-            if let Body::SourceRead(read) = &entry.body {
-                let mut cursors = self.intake.cursors.lock().unwrap_or_else(PoisonError::into_inner);
-                cursors.insert(read.source.clone(), read.cursor.clone());
+        {
+            let mut cursors = self.intake.cursors();
+            for entry in &group.entries {
+                if let Body::SourceRead(read) = &entry.body {
+                    cursors.by_source.insert(read.source.clone(), read.cursor.clone());
+                }
             }
+            cursors.position = self.journal.end();
         }
         if !group.entries.is_empty() {
             (self.publish)(group.entries);
@@ -213,30 +258,111 @@ impl Appender {
                     self.intake.repeated.fetch_add(accepted.repeated as u64, Ordering::Relaxed);
                     drop(reply.send(Ok(accepted)));
                 }
-                Waiter::Own(done, position) => done(Ok(position)),
+                Waiter::Own(own) => (own.done)(Ok(own.position)),
             }
         }
     }
 
+    /// Makes durable what was written.
+    fn sync(&mut self) {
+        self.sync_at = None;
+        if let Err(error) = self.journal.sync() {
+            self.recover(&error);
+        }
+    }
+
+    /// A group could not be written: its senders are told so, what is the host's own waits on.
+    fn put_back(&mut self, group: Group, error: &JournalError) {
+        let reason = words(error);
+        let mut bodies: Vec<Option<Body>> = group
+            .entries
+            .into_iter()
+            .map(|entry| Some(Arc::try_unwrap(entry).map_or_else(|shared| shared.body.clone(), |entry| entry.body)))
+            .collect();
+        let mut own = Vec::new();
+        for waiter in group.waiters {
+            match waiter {
+                Waiter::Sender(reply, _) => drop(reply.send(Err(SubmitError::Journal(reason.clone())))),
+                // A fault in the host: waiting would not mend it.
+                Waiter::Own(waiter) if matches!(error, JournalError::Refused { .. }) => {
+                    (waiter.done)(Err(SubmitError::Journal(reason.clone())));
+                }
+                Waiter::Own(waiter) => {
+                    let written = bodies[waiter.first..waiter.first + waiter.count].iter_mut();
+                    let mut again: Vec<Body> = written.filter_map(Option::take).collect();
+                    for (place, body) in waiter.left_out {
+                        again.insert(place.min(again.len()), body);
+                    }
+                    own.push(Own { bodies: again, done: waiter.done });
+                }
+            }
+        }
+        let mut state = self.intake.lock();
+        for own in own.into_iter().rev() {
+            state.own.push_front(own);
+        }
+    }
+
+    /// Tries until the journal takes groups again, or the host is stopped. Nothing is accepted meanwhile; rules go on
+    /// with what is durable.
+    fn recover(&mut self, error: &JournalError) {
+        let mut reason = words(error);
+        tracing::error!(error = reason, "the journal cannot be written: nothing is accepted until it can");
+        let mut pause = RESUME_AFTER[0];
+        loop {
+            self.refuse_all(&reason);
+            let deadline = Monotonic::now() + pause;
+            let mut state = self.intake.lock();
+            loop {
+                let left = deadline.saturating_duration_since(Monotonic::now());
+                if state.stopped || left.is_zero() {
+                    break;
+                }
+                state = self.intake.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if state.stopped {
+                // What waits is told by the end of the run.
+                state.advance = None;
+                return;
+            }
+            drop(state);
+            match self.journal.resume() {
+                Ok(()) => break,
+                Err(error) => reason = words(&error),
+            }
+            pause = (pause * 2).min(RESUME_AFTER[1]);
+        }
+        // Positions of the group that failed are used again: no id may be.
+        self.epoch = (self.new_epoch)();
+        self.sync_at = None;
+        self.intake.lock().failed = None;
+        tracing::warn!("the journal can be written again: the host goes on");
+    }
+
+    fn refuse_all(&self, reason: &str) {
+        let mut state = self.intake.lock();
+        state.failed = Some(reason.to_owned());
+        state.waiting_events = 0;
+        state.waiting_bytes = 0;
+        for request in state.events.drain(..) {
+            drop(request.reply.send(Err(SubmitError::Journal(reason.to_owned()))));
+        }
+    }
+
     /// Tells all that wait that nothing more is journaled.
-    fn fail(&self, reason: &str, stopped: bool) {
+    fn end(&self) {
         let (events, own) = {
             let mut state = self.intake.lock();
-            if stopped {
-                state.stopped = true;
-            } else {
-                state.failed = Some(reason.to_owned());
-            }
+            state.stopped = true;
             state.waiting_events = 0;
             state.waiting_bytes = 0;
             (std::mem::take(&mut state.events), std::mem::take(&mut state.own))
         };
         for request in events {
-            Waiter::Sender(request.reply, Accepted { accepted: 0, repeated: 0, first_position: None })
-                .tell_failed(reason);
+            drop(request.reply.send(Err(SubmitError::Stopped)));
         }
         for own in own {
-            Waiter::Own(own.done, 0).tell_failed(reason);
+            (own.done)(Err(SubmitError::Stopped));
         }
     }
 }
@@ -246,26 +372,6 @@ struct Work {
     own: Vec<Own>,
     events: Vec<EventsRequest>,
     advance: Option<Instant>,
-}
-
-impl Waiter {
-    fn tell_failed(self, reason: &str) {
-        let error = SubmitError::Journal(reason.to_owned());
-        match self {
-            Waiter::Sender(reply, _) => drop(reply.send(Err(error))),
-            Waiter::Own(done, _) => done(Err(error)),
-        }
-    }
-}
-
-/// An error with all its causes.
-pub(crate) fn describe(error: &JournalError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    /// What was written is to be made durable.
+    sync: bool,
 }

@@ -1,6 +1,6 @@
 //! The way in: what waits to be journaled.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,8 +73,8 @@ pub enum SubmitError {
     /// The host is stopping.
     #[error("the host is stopping")]
     Stopped,
-    /// The journal cannot be written.
-    #[error("the journal cannot be written: {0}")]
+    /// The journal cannot be written at the moment: nothing was taken. The host tries to go on by itself.
+    #[error("the journal cannot be written: {0}; try again later")]
     Journal(String),
 }
 
@@ -108,6 +108,13 @@ pub(super) struct State {
     pub(super) failed: Option<String>,
 }
 
+/// How far sources have been read, by what the journal holds before a position.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursors {
+    pub(crate) by_source: BTreeMap<String, String>,
+    pub(crate) position: Position,
+}
+
 /// What waits to be journaled.
 pub(crate) struct Intake {
     pub(super) state: Mutex<State>,
@@ -119,7 +126,7 @@ pub(crate) struct Intake {
     /// The instant of the last durable entry.
     pub(super) now: AtomicU64,
     /// How far each source has been read, durably.
-    pub(super) cursors: Mutex<HashMap<String, String>>,
+    pub(super) cursors: Mutex<Cursors>,
     pub(super) mode: Timeline,
 }
 
@@ -128,7 +135,7 @@ impl Intake {
         limits: IntakeLimits,
         mode: Timeline,
         now: Instant,
-        cursors: HashMap<String, String>,
+        cursors: Cursors,
     ) -> Self {
         Intake {
             state: Mutex::default(),
@@ -190,16 +197,13 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Has something of the host's own journaled. Its producers bound how much of it there can be.
+    /// Has something of the host's own journaled; while the journal cannot be written, it waits. Its producers
+    /// bound how much of it there can be.
     pub(crate) fn append(&self, bodies: Vec<Body>, done: Done) {
         let mut state = self.lock();
-        if state.failed.is_some() || state.stopped {
-            let error = match &state.failed {
-                Some(reason) => SubmitError::Journal(reason.clone()),
-                None => SubmitError::Stopped,
-            };
+        if state.stopped {
             drop(state);
-            done(Err(error));
+            done(Err(SubmitError::Stopped));
             return;
         }
         state.own.push_back(Own { bodies, done });
@@ -236,7 +240,15 @@ impl Intake {
     }
 
     pub(crate) fn cursor(&self, source: &str) -> Option<String> {
-        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+        self.cursors().by_source.get(source).cloned()
+    }
+
+    pub(crate) fn cursors(&self) -> MutexGuard<'_, Cursors> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stopped
     }
 
     /// Where the timeline stands: what an entry would be stamped with now.

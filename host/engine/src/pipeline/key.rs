@@ -5,7 +5,39 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::event::{Data, Event};
-use crate::rule::KeyedBy;
+use crate::journal::{Body, Decision, Given};
+use crate::rule::{KeyedBy, Subscription};
+
+/// What an entry that is for one rule alone is about: an outcome that it wants to hear of, an operator's change, a
+/// dead letter that is given again. With the subscription, for an event.
+pub(crate) fn own_key(body: &Body, subscriptions: &[Subscription]) -> Option<(Arc<str>, Option<u32>)> {
+    match body {
+        Body::Outcome(outcome) if outcome.reference.is_some() => Some((outcome.key.as_str().into(), None)),
+        Body::KeyChange(change) => Some((change.key.as_str().into(), None)),
+        Body::Decision { decision: Decision::GivenAgain { input, key, given, .. }, .. } => match given {
+            Given::Event(event) => {
+                let fits = |(_, wanted): &(u32, &Subscription)| wanted.takes(&event.kind);
+                let fitting = || (0u32..).zip(subscriptions).filter(fits);
+                // Another version may have other subscriptions.
+                let same = fitting().find(|(place, _)| Some(*place) == input.subscription);
+                let (place, wanted) = same.or_else(|| fitting().next())?;
+                Some((key_of(event, &wanted.keyed_by)?, Some(place)))
+            }
+            Given::Outcome(_) | Given::Timer(_) => Some((key.as_str().into(), None)),
+        },
+        _ => None,
+    }
+}
+
+/// The rule that an entry is for alone.
+pub(crate) fn rule_of(body: &Body) -> Option<&String> {
+    match body {
+        Body::Outcome(outcome) => Some(&outcome.rule),
+        Body::KeyChange(change) => Some(&change.rule),
+        Body::Decision { rule, decision: Decision::GivenAgain { .. } } => Some(rule),
+        _ => None,
+    }
+}
 
 /// The key of an event; none: it has none, and is not given.
 pub(crate) fn key_of(event: &Event, keyed_by: &KeyedBy) -> Option<Arc<str>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Instant;
-use crate::journal::{InputId, Position};
+use crate::journal::{InputId, KeyImage, Position};
 
 /// A key's name, shared by all that refers to it.
 pub(crate) type Key = Arc<str>;
@@ -37,6 +37,31 @@ pub(crate) struct Timer {
 }
 
 impl KeyState {
+    /// What an operator's change, the input `id` at `position`, comes to.
+    pub(crate) fn of_image(image: Option<&KeyImage>, id: InputId, position: Position, now: Instant) -> Self {
+        let Some(image) = image else { return KeyState::default() };
+        let mut state = KeyState {
+            state: image.state.as_deref().map(Into::into),
+            state_version: image.state_version,
+            ..KeyState::default()
+        };
+        for (name, due) in &image.timers {
+            let id = InputId::of_timer(id, name);
+            let timer = Timer { due: *due, name: name.as_str().into(), id, set_at: position, set_now: now };
+            state.change_timer(name, Some(timer));
+        }
+        state
+    }
+
+    /// The same, for an operator.
+    pub(crate) fn image(&self) -> KeyImage {
+        KeyImage {
+            state: self.state.as_deref().map(<[u8]>::to_vec),
+            state_version: self.state_version,
+            timers: self.timers.iter().map(|timer| (timer.name.to_string(), timer.due)).collect(),
+        }
+    }
+
     /// Sets, moves (`Some`) or cancels (`None`) a timer.
     pub(crate) fn change_timer(&mut self, name: &str, timer: Option<Timer>) {
         self.timers.retain(|known| &*known.name != name);

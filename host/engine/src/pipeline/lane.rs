@@ -10,8 +10,8 @@ use super::effects::{KeyEffects, by_key, check, failures};
 use super::keys::{Key, KeyState, Keys};
 use super::program::{CallFailure, Callee, FailureKind, Version};
 use super::step::{Plan, Planned, Step, What, plan, take_key};
-use crate::event::Instant;
-use crate::journal::{ActionId, Body, InputId, InputRef, Position};
+use crate::event::{Event, Instant};
+use crate::journal::{ActionId, Body, Decision, Erasure, Given, InputId, InputRef, OutcomeEntry, Position};
 use crate::moment::{Moment, MomentAction};
 use crate::rule::{Batch, Effects, EmittedMoment, Input, Keyed, Payload};
 
@@ -39,9 +39,45 @@ pub(crate) trait LaneWorld {
 pub(crate) struct DeadLetter {
     pub(crate) input: InputRef,
     pub(crate) key: String,
+    /// Whom the event is about, if it was one.
+    pub(crate) subject: Option<String>,
     pub(crate) reason: String,
     pub(crate) backtrace: Vec<String>,
     pub(crate) now: Instant,
+    /// About how much is kept so that it can be given again.
+    pub(crate) bytes: u64,
+}
+
+impl DeadLetter {
+    fn of(input: &Planned, key: &str, reason: &str, backtrace: Vec<String>) -> Self {
+        let (subject, bytes) = match &input.what {
+            What::Entry { entry, .. } => about(&entry.body),
+            What::Timer(_) => (None, 0),
+        };
+        DeadLetter {
+            input: input.reference(),
+            key: key.to_owned(),
+            subject,
+            reason: cut_text(reason, 4096),
+            backtrace,
+            now: input.now,
+            bytes,
+        }
+    }
+}
+
+/// Whom an input is about, and how large it is.
+fn about(body: &Body) -> (Option<String>, u64) {
+    match body {
+        Body::Event(event) => (event.subject.clone(), event.size() as u64),
+        Body::Outcome(outcome) => (None, outcome.answer.len() as u64),
+        Body::Decision { decision: Decision::GivenAgain { given, .. }, .. } => match given {
+            Given::Event(event) => (event.subject.clone(), event.size() as u64),
+            Given::Outcome(outcome) => (None, outcome.answer.len() as u64),
+            Given::Timer(_) => (None, 0),
+        },
+        _ => (None, 0),
+    }
 }
 
 /// The rule stops here for a while: its inputs wait.
@@ -75,6 +111,9 @@ pub(crate) struct Lane {
     pub(crate) passed: Position,
     /// How large a batch may be: less after one took too long.
     pub(crate) batch: usize,
+    /// Where the rule came back, or went on after it was left behind: timers that came due meanwhile are given
+    /// there, whatever of the journal before is still kept.
+    pub(crate) floor: (Position, Instant),
 }
 
 /// What came of one attempt.
@@ -101,6 +140,24 @@ impl Lane {
             checkpointed,
             passed,
             batch: BATCH_INPUTS,
+            floor: (0, 0),
+        }
+    }
+
+    /// The first entry stamped at or after an instant, as far as the rule is given it.
+    fn reached(&self, instant: Instant, world: &dyn LaneWorld) -> Option<(Position, Instant)> {
+        if self.floor.1 > instant {
+            return Some(self.floor);
+        }
+        world.reached(instant).map(|found| found.max(self.floor))
+    }
+
+    /// Forgets all keys that an erasure names.
+    pub(crate) fn erase(&mut self, erasure: &Erasure) {
+        let named: Vec<Key> =
+            self.keys.iter().filter(|(key, _)| erasure.names(key)).map(|(key, _)| Arc::clone(key)).collect();
+        for key in named {
+            self.keys.set(&key, KeyState::default());
         }
     }
 
@@ -111,6 +168,7 @@ impl Lane {
         world: &dyn LaneWorld,
     ) -> Result<(), (VecDeque<Step>, Halt)> {
         let Some(version) = self.version.clone() else {
+            self.change_keys(&steps);
             return Ok(());
         };
         let mut instance = None;
@@ -177,7 +235,7 @@ impl Lane {
         instance: &mut Option<Box<dyn Callee>>,
         world: &dyn LaneWorld,
     ) -> Result<Attempt, Halt> {
-        let mut plan = plan(steps, &self.keys, size, &mut |instant| world.reached(instant));
+        let mut plan = plan(steps, &self.keys, size, &mut |instant| self.reached(instant, world));
         let mut attempt =
             Attempt { finished: 0, inputs: 0, again: Vec::new(), found: false, failed_at: None };
         if let Some(aside) = self.cut_at_special(&mut plan, version, instance, world)? {
@@ -275,13 +333,8 @@ impl Lane {
         }
         // A failure is a fold over the inputs, not a decision: nothing is journaled.
         for (input, failure) in failures(effects, plan, &states) {
-            world.failed(DeadLetter {
-                input: input.reference(),
-                key: plan.keys[input.key as usize].to_string(),
-                reason: cut_text(&failure.message, 4096),
-                backtrace: Vec::new(),
-                now: input.now,
-            });
+            let key = &plan.keys[input.key as usize];
+            world.failed(DeadLetter::of(input, key, &failure.message, Vec::new()));
         }
         self.pass(plan);
         let mut again = Vec::new();
@@ -358,25 +411,17 @@ impl Lane {
         let mut state = self.keys.get(key).cloned().unwrap_or_default();
         match special {
             Special::Aside { reason, backtrace } => {
-                let letter = DeadLetter {
-                    input: input.reference(),
-                    key: key.to_string(),
-                    reason: cut_text(&reason, 4096),
-                    backtrace,
-                    now: input.now,
-                };
-                world.set_aside(letter)?;
+                world.set_aside(DeadLetter::of(input, key, &reason, backtrace))?;
             }
-            Special::Known(letter) => world.failed(letter),
+            Special::Known(letter) => {
+                let found = DeadLetter::of(input, key, &letter.reason, letter.backtrace);
+                world.failed(DeadLetter { now: letter.now, ..found });
+            }
             Special::KeyChange => {
                 if let What::Entry { entry, .. } = &input.what
                     && let Body::KeyChange(change) = &entry.body
                 {
-                    state = KeyState {
-                        state: change.state.as_deref().map(Into::into),
-                        timers: if change.state.is_some() { state.timers } else { Vec::new() },
-                        ..state
-                    };
+                    state = KeyState::of_image(change.to.as_ref(), input.id, input.position, input.now);
                 }
             }
         }
@@ -386,6 +431,19 @@ impl Lane {
         self.keys.set(key, state);
         self.pass(plan);
         Ok(plan.finished)
+    }
+
+    /// What operators change while the rule is unloaded.
+    fn change_keys(&mut self, steps: &VecDeque<Step>) {
+        for step in steps {
+            if let Step::Entry { key, entry, .. } = step
+                && let Body::KeyChange(change) = &entry.body
+            {
+                let id = InputId::of_entry(entry.epoch, entry.position, None);
+                let state = KeyState::of_image(change.to.as_ref(), id, entry.position, entry.instant);
+                self.keys.set(key, state);
+            }
+        }
     }
 
     fn pass(&mut self, plan: &Plan) {
@@ -492,23 +550,34 @@ fn payload_of<'a>(input: &'a Planned, version: &Version) -> Payload<'a> {
     match &input.what {
         What::Timer(timer) => Payload::Timer { name: &timer.name },
         What::Entry { entry, subscription } => match &entry.body {
-            Body::Event(event) => {
-                let subscription = subscription.unwrap_or(0);
-                let wanted = version.description.subscriptions.get(subscription as usize);
-                let attributes = wanted.map_or(&[][..], |wanted| &wanted.attributes);
-                let attributes = attributes.iter().map(|name| event.attribute(name)).collect();
-                Payload::Event { subscription, attributes, data: &event.data }
-            }
-            Body::Outcome(outcome) => Payload::Outcome {
-                action: &outcome.action,
-                reference: outcome.reference.as_deref().unwrap_or(""),
-                status: outcome.status,
-                answer: &outcome.answer,
-                detail: &outcome.detail,
+            Body::Event(event) => event_payload(event, *subscription, version),
+            Body::Outcome(outcome) => outcome_payload(outcome),
+            Body::Decision { decision: Decision::GivenAgain { given, .. }, .. } => match given {
+                Given::Event(event) => event_payload(event, *subscription, version),
+                Given::Outcome(outcome) => outcome_payload(outcome),
+                Given::Timer(name) => Payload::Timer { name },
             },
             // The router gives lanes nothing else.
             _ => Payload::Timer { name: "" },
         },
+    }
+}
+
+fn event_payload<'a>(event: &'a Event, subscription: Option<u32>, version: &Version) -> Payload<'a> {
+    let subscription = subscription.unwrap_or(0);
+    let wanted = version.description.subscriptions.get(subscription as usize);
+    let attributes = wanted.map_or(&[][..], |wanted| &wanted.attributes);
+    let attributes = attributes.iter().map(|name| event.attribute(name)).collect();
+    Payload::Event { subscription, attributes, data: &event.data }
+}
+
+fn outcome_payload(outcome: &OutcomeEntry) -> Payload<'_> {
+    Payload::Outcome {
+        action: &outcome.action,
+        reference: outcome.reference.as_deref().unwrap_or(""),
+        status: outcome.status,
+        answer: &outcome.answer,
+        detail: &outcome.detail,
     }
 }
 
@@ -550,7 +619,10 @@ fn moment_of<'a>(
 fn hops_of(input: &Planned) -> u32 {
     match &input.what {
         What::Entry { entry, .. } => match &entry.body {
-            Body::Event(event) => event.extension("carpehop").and_then(|hops| hops.parse().ok()).unwrap_or(0),
+            Body::Event(event)
+            | Body::Decision { decision: Decision::GivenAgain { given: Given::Event(event), .. }, .. } => {
+                event.extension("carpehop").and_then(|hops| hops.parse().ok()).unwrap_or(0)
+            }
             _ => 0,
         },
         What::Timer(_) => 0,

@@ -11,19 +11,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Monotonic};
 
-use self::course::{Course, WAITING_INPUTS, rule_of};
+use self::course::{Course, WAITING_INPUTS, instant_of};
 use super::Shared;
 use super::index::{Match, SubscriptionIndex};
 use super::intake::SubmitError;
+use super::key::rule_of;
 use super::program::Version;
 use super::runtime::{Horizon, Rest, Rule};
 use crate::event::Instant;
-use crate::journal::{Body, Decision, Entry, JournalError, Position};
+use crate::host::Recovery;
+use crate::journal::{Body, Entry, JournalError, Position};
+use crate::recovery::Turn;
 
 /// A rule that lags is read for again when fewer than this wait.
 pub(crate) const ROOM: usize = if cfg!(test) { 4 } else { 2_048 };
 /// How much of the journal is read for a rule at a time.
 const READ_BYTES: usize = 1 << 20;
+
+/// A rule that nothing changed for has a new checkpoint after so many entries, so that a start need not read them.
+const UNMARKED: u64 = 10_000;
 
 /// Told from which position a switch holds, or why there is none.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Position, String>) + Send>;
@@ -35,24 +41,29 @@ pub(crate) enum Request {
     Add {
         rule: Arc<Rule>,
         from: Position,
-        plan: VecDeque<(Position, Option<Arc<Version>>)>,
+        plan: VecDeque<(Position, Turn<Arc<Version>>)>,
+        /// It never had a version.
+        new: bool,
     },
-    /// From the first position that no lane has passed, inputs go to this version; none unloads the rule.
+    /// From the first position that no lane has passed, inputs go to another version, or to nobody; or what comes
+    /// before a position is not given at all, since the rule is left behind.
     Switch {
         rule: String,
-        version: Option<Arc<Version>>,
+        turn: Turn<Arc<Version>>,
         reply: Reply,
     },
     /// A decision to switch is durable, or could not be written.
     Decided {
         rule: String,
         at: Position,
-        version: Option<Arc<Version>>,
+        turn: Turn<Arc<Version>>,
         result: Result<(), SubmitError>,
         reply: Reply,
     },
-    /// Write checkpoints of all rules that changed, now; told when all markers are on their way.
+    /// Write checkpoints of all rules that changed, now, or of all that moved at all; told when all markers are on
+    /// their way.
     Checkpoint {
+        all: bool,
         reply: Box<dyn FnOnce() + Send>,
     },
     /// Where each rule stands, and whether everything up to the journal's end was handed out.
@@ -69,6 +80,8 @@ pub(crate) struct Report {
     pub(crate) rules: HashMap<String, Position>,
     /// All rules keep up, and nothing waits in their lanes; those in quarantine aside.
     pub(crate) idle: bool,
+    /// About what rules would compute again after a crash now.
+    pub(crate) next_start: Duration,
 }
 
 pub(crate) struct Router {
@@ -81,8 +94,10 @@ pub(crate) struct Router {
     index: SubscriptionIndex,
     courses: Vec<Course>,
     by_name: HashMap<String, usize>,
-    checkpoint_every: Duration,
+    recovery: Recovery,
     next_checkpoint: Monotonic,
+    /// All rules have caught up with where the journal ended at the start.
+    recovered: bool,
 }
 
 impl Router {
@@ -91,7 +106,7 @@ impl Router {
         shared: Arc<Shared>,
         head: Position,
         before: Instant,
-        checkpoint_every: Duration,
+        recovery: Recovery,
     ) -> Self {
         Router {
             shared,
@@ -101,8 +116,9 @@ impl Router {
             index: SubscriptionIndex::default(),
             courses: Vec::new(),
             by_name: HashMap::new(),
-            checkpoint_every,
-            next_checkpoint: Monotonic::now() + checkpoint_every,
+            recovery,
+            next_checkpoint: Monotonic::now() + recovery.every,
+            recovered: false,
         }
     }
 
@@ -125,8 +141,40 @@ impl Router {
             busy |= self.advance_lagging();
             self.decide_switches();
             self.wake_rested();
-            if Monotonic::now() >= self.next_checkpoint {
-                self.checkpoint();
+            if Monotonic::now() >= self.next_checkpoint || self.next_start() > self.start_budget() {
+                self.checkpoint(false);
+            }
+            self.note_recovered();
+        }
+    }
+
+    /// About what rules would compute again after a crash now.
+    fn next_start(&self) -> Duration {
+        let busy: u64 = self.courses.iter().map(Course::busy_us).sum();
+        let lanes = self.courses.first().map_or(1, |course| course.rule.lanes.len().max(1));
+        Duration::from_micros(busy / lanes as u64)
+    }
+
+    /// How much that may be: a half of what loading leaves, since it goes on while a checkpoint is written.
+    fn start_budget(&self) -> Duration {
+        let loads = Duration::from_millis(self.shared.recovery().load_ms);
+        self.recovery.within.saturating_sub(loads).max(self.recovery.within / 10) / 2
+    }
+
+    fn note_recovered(&mut self) {
+        if self.recovered {
+            return;
+        }
+        let done = |course: &Course| {
+            course.current && course.rule.pending.load(Ordering::Acquire) == 0 || course.rule.is_resting()
+        };
+        self.recovered = self.courses.iter().all(done) && self.head >= self.shared.recovered_to;
+        if self.recovered {
+            let took = self.shared.begun_ms();
+            let mut recovery = self.shared.recovery();
+            recovery.caught_up_ms = Some(took);
+            if recovery.entries > 0 {
+                tracing::info!(entries = recovery.entries, milliseconds = took, "caught up");
             }
         }
     }
@@ -143,13 +191,11 @@ impl Router {
 
     fn serve(&mut self, request: Request) {
         match request {
-            Request::Add { rule, from, plan } => self.add(rule, from, plan),
-            Request::Switch { rule, version, reply } => self.ask_for_switch(&rule, version, reply),
-            Request::Decided { rule, at, version, result, reply } => {
-                self.decided(&rule, at, version, result, reply)
-            }
-            Request::Checkpoint { reply } => {
-                self.checkpoint();
+            Request::Add { rule, from, plan, new } => self.add(rule, from, plan, new),
+            Request::Switch { rule, turn, reply } => self.ask_for_switch(&rule, turn, reply),
+            Request::Decided { rule, at, turn, result, reply } => self.decided(&rule, at, turn, result, reply),
+            Request::Checkpoint { all, reply } => {
+                self.checkpoint(all);
                 reply();
             }
             Request::Report { reply } => reply(self.report()),
@@ -157,7 +203,13 @@ impl Router {
         }
     }
 
-    fn add(&mut self, rule: Arc<Rule>, from: Position, plan: VecDeque<(Position, Option<Arc<Version>>)>) {
+    fn add(
+        &mut self,
+        rule: Arc<Rule>,
+        from: Position,
+        plan: VecDeque<(Position, Turn<Arc<Version>>)>,
+        new: bool,
+    ) {
         let lanes = rule.lanes.len();
         let before = self.instant_before(from);
         let version = rule.lanes.first().and_then(|slot| slot.lock().version.clone());
@@ -168,7 +220,8 @@ impl Router {
         rule.set_horizon(Horizon::at(before));
         rule.position.store(from, Ordering::Release);
         rule.lagging.store(true, Ordering::Release);
-        let last_switch = plan.back().map_or(0, |(at, _)| *at);
+        let switches = plan.iter().filter(|(_, turn)| matches!(turn, Turn::Version(_)));
+        let last_switch = switches.map(|(at, _)| *at).max().unwrap_or(0);
         self.by_name.insert(rule.name.clone(), self.courses.len());
         self.courses.push(Course {
             rule,
@@ -178,6 +231,7 @@ impl Router {
             before,
             current: false,
             held: false,
+            new,
             switches: VecDeque::new(),
             deciding: false,
             plan,
@@ -187,16 +241,14 @@ impl Router {
             room: 0,
             marker: None,
             checkpointed_at: from,
+            busy_at_mark: 0,
         });
     }
 
     /// The instant of the entry before a position.
     fn instant_before(&self, position: Position) -> Instant {
         let Some(before) = position.checked_sub(1) else { return 0 };
-        match self.shared.journal.read(before, 1) {
-            Ok(entries) => entries.first().map_or(0, |entry| entry.instant),
-            Err(_) => 0,
-        }
+        instant_of(&*self.shared.journal, before).unwrap_or(0)
     }
 
     // ---- rules that keep up ----
@@ -228,8 +280,18 @@ impl Router {
                         }
                     }
                 }
-                Body::Outcome(_) | Body::KeyChange(_) => {
-                    if let Some(&slot) = rule_of(&entry.body).and_then(|rule| self.by_name.get(rule))
+                Body::ErasureAsked(erasure) => {
+                    let erasure = Arc::new(erasure.clone());
+                    let courses = self.courses.iter_mut().enumerate();
+                    for (slot, course) in
+                        courses.filter(|(_, course)| course.current && course.is_meant(&erasure))
+                    {
+                        course.touch(slot, &mut touched);
+                        course.put_erasure(entry, &erasure);
+                    }
+                }
+                body => {
+                    if let Some(&slot) = rule_of(body).and_then(|rule| self.by_name.get(rule))
                         && self.courses[slot].current
                     {
                         let course = &mut self.courses[slot];
@@ -238,7 +300,6 @@ impl Router {
                         course.lag_if_full(entry);
                     }
                 }
-                _ => {}
             }
             self.head = entry.position + 1;
             self.before = entry.instant;
@@ -284,7 +345,7 @@ impl Router {
         let mut more = false;
         for slot in 0..self.courses.len() {
             let course = &self.courses[slot];
-            let idle = course.current || course.held || course.is_gone() || course.rule.is_resting();
+            let idle = course.current || course.held || course.waits_for_version() || course.rule.is_resting();
             if idle || course.rule.pending.load(Ordering::Acquire) >= ROOM {
                 continue;
             }
@@ -298,7 +359,7 @@ impl Router {
             Ok(entries) => entries,
             Err(JournalError::OutOfRange { start, .. }) if start > self.courses[slot].next => {
                 self.leave_behind(slot, start);
-                return true;
+                return false;
             }
             Err(error) => {
                 let course = &self.courses[slot];
@@ -309,34 +370,35 @@ impl Router {
                 return false;
             }
         };
+        let journal = Arc::clone(&self.shared.journal);
         let course = &mut self.courses[slot];
         course.room = WAITING_INPUTS;
         for entry in &entries {
-            course.apply_plan();
-            if course.is_gone() || course.room == 0 {
-                break;
-            }
-            if course.version.is_none() {
-                // Unloaded for a while: it goes on where the next switch is.
-                course.skip(entry);
+            course.apply_plan(&*journal);
+            if entry.position < course.next {
                 continue;
             }
+            if entry.position > course.next || course.room == 0 {
+                break;
+            }
             match &entry.body {
+                _ if course.version.is_none() => course.put_for_operators(entry),
                 Body::Event(event) => {
                     let mut found = Vec::new();
                     course.index.matches(&event.kind, &mut found);
                     found.iter().for_each(|(_, subscription)| course.put_event(entry, *subscription));
                 }
+                Body::ErasureAsked(_) => course.put_for_operators(entry),
                 body if rule_of(body) == Some(&course.rule.name) => course.put_own(entry),
                 _ => {}
             }
             course.skip(entry);
         }
-        course.apply_plan();
+        course.apply_plan(&*journal);
         course.flush(course.next);
         course.rule.horizon().reach(course.before);
         course.call_lanes(&self.shared);
-        let caught_up = course.next == self.head && course.plan.is_empty() && !course.is_gone();
+        let caught_up = course.next == self.head && course.plan.is_empty();
         if caught_up {
             self.join(slot);
         }
@@ -344,21 +406,10 @@ impl Router {
     }
 
     /// What a rule was to be given next is not kept any more: it goes on where the journal begins, and that
-    /// is said.
+    /// is journaled.
     fn leave_behind(&mut self, slot: usize, start: Position) {
-        let before = self.instant_before(start);
-        let course = &mut self.courses[slot];
-        let (rule, from) = (course.rule.name.clone(), course.next);
-        tracing::warn!(
-            rule,
-            from,
-            to = start,
-            "a rule fell so far behind that a range of the journal is gone"
-        );
-        course.next = start;
-        course.before = before.max(course.before);
-        let body = Body::Decision { rule, decision: Decision::LeftBehind { from, to: start } };
-        self.shared.intake.append(vec![body], Box::new(|_| {}));
+        let rule = self.courses[slot].rule.name.clone();
+        self.ask_for_switch(&rule, Turn::Skip(start), Box::new(|_| {}));
     }
 
     /// From here on a rule shares the reader.
@@ -390,9 +441,9 @@ impl Router {
 
     // ---- checkpoints, rests ----
 
-    /// Sends markers through the lanes of all rules that changed.
-    fn checkpoint(&mut self) {
-        self.next_checkpoint = Monotonic::now() + self.checkpoint_every;
+    /// Sends markers through the lanes of all rules that changed; with `all`, of those too that only moved on.
+    fn checkpoint(&mut self, all: bool) {
+        self.next_checkpoint = Monotonic::now() + self.recovery.every;
         if self.shared.checkpoints.is_none() {
             return;
         }
@@ -401,13 +452,14 @@ impl Router {
             let course = &mut self.courses[slot];
             let (position, before) = if course.current { head } else { (course.next, course.before) };
             let busy = course.marker.as_ref().is_some_and(|marker| Arc::strong_count(marker) > 1);
-            let changed =
-                course.rule.dirty.load(Ordering::Acquire) || position > course.checkpointed_at + 10_000;
+            let moved = position.saturating_sub(course.checkpointed_at);
+            let changed = course.rule.dirty.load(Ordering::Acquire) || moved > if all { 0 } else { UNMARKED };
             if busy || course.held || !changed {
                 continue;
             }
             course.rule.dirty.store(false, Ordering::Release);
             course.checkpointed_at = position;
+            course.busy_at_mark = course.rule.counters.busy_us();
             course.mark(position, before);
             course.flush(position);
             course.call_all(&self.shared);
@@ -432,7 +484,7 @@ impl Router {
             let settled = course.rule.pending.load(Ordering::Acquire) == 0 && !course.held;
             // What a quarantined rule has left waits in the journal: nothing comes of it now.
             let resting = course.rule.care().resting.as_ref().is_some_and(|rest| rest.quarantine);
-            resting || settled && (course.current || course.is_gone())
+            resting || settled && course.current
         };
         let position = |course: &Course| if course.current { self.head } else { course.next };
         Report {
@@ -440,6 +492,7 @@ impl Router {
             idle: self.courses.iter().all(settled)
                 && self.shared.run.is_quiet()
                 && self.head == self.shared.journal.end(),
+            next_start: self.next_start(),
         }
     }
 }

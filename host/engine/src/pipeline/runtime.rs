@@ -4,7 +4,7 @@
 //! takes it for one turn. So a rule that uses all of its time holds up nobody else for longer than a turn,
 //! and when all workers are held up, the pool grows for a while.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,7 +15,7 @@ use super::program::Version;
 use super::step::Step;
 use crate::checkpoint::Marker;
 use crate::event::Instant;
-use crate::journal::{Entry, InputId, Position};
+use crate::journal::{Entry, Erasure, InputId, InputRef, Position};
 use crate::plugin::Release;
 use crate::status::RuleCounters;
 
@@ -36,12 +36,12 @@ pub(crate) struct Rule {
     pub(crate) dirty: AtomicBool,
     /// Inputs that the journal says were set aside before a restart.
     pub(crate) set_aside: HashMap<InputId, DeadLetter>,
+    /// Inputs whose letters the journal says were given again or dropped before a restart.
+    pub(crate) closed: HashSet<InputId>,
     /// It does not keep up: the router reads the journal for it alone.
     pub(crate) lagging: AtomicBool,
     /// It is to be switched to another version: no lane begins a batch.
     pub(crate) hold: AtomicBool,
-    /// A checkpoint could not be written: none is until the next start.
-    pub(crate) checkpoint_broken: AtomicBool,
     pub(crate) care: Mutex<Care>,
 }
 
@@ -59,8 +59,14 @@ pub(crate) struct Care {
     pub(crate) rests: u32,
     pub(crate) rested_at: Option<std::time::Instant>,
     pub(crate) letters: VecDeque<DeadLetter>,
+    /// Bytes that are kept so that they can be given again.
+    pub(crate) letter_bytes: u64,
     /// Letters since the last checkpoint.
-    pub(crate) new_letters: usize,
+    pub(crate) new_letters: Vec<DeadLetter>,
+    /// Letters that were given again or dropped since.
+    pub(crate) closed_letters: Vec<InputRef>,
+    /// While one is on its way to be given again or dropped: from where on the decision may stand in the journal.
+    pub(crate) closing: Vec<Position>,
 }
 
 /// A rule is given nothing for a while.
@@ -104,6 +110,19 @@ pub(crate) enum Item {
     Switch {
         at: Position,
         version: Option<Arc<Version>>,
+        before: Instant,
+        /// The rule comes back here: timers that came due meanwhile are given here.
+        floor: Option<(Position, Instant)>,
+    },
+    /// The rule was left behind, and goes on at `to`, whose instant is `instant`.
+    Skip {
+        to: Position,
+        instant: Instant,
+    },
+    /// Forget the keys of a name. All timers due by `before` come first.
+    Erase {
+        erasure: Arc<Erasure>,
+        position: Position,
         before: Instant,
     },
     /// Hand over what changed. All timers due by `before` come first.
@@ -190,8 +209,10 @@ impl Rule {
         lanes: Vec<Lane>,
         horizon: Arc<Horizon>,
         set_aside: HashMap<InputId, DeadLetter>,
+        closed: HashSet<InputId>,
         letters: VecDeque<DeadLetter>,
     ) -> Arc<Self> {
+        let letter_bytes = letters.iter().map(|letter| letter.bytes).sum();
         Arc::new(Rule {
             name,
             lanes: lanes.into_iter().map(LaneSlot::new).collect(),
@@ -202,10 +223,10 @@ impl Rule {
             position: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             set_aside,
+            closed,
             lagging: AtomicBool::new(false),
             hold: AtomicBool::new(false),
-            checkpoint_broken: AtomicBool::new(false),
-            care: Mutex::new(Care { letters, ..Care::default() }),
+            care: Mutex::new(Care { letters, letter_bytes, ..Care::default() }),
         })
     }
 
@@ -242,14 +263,15 @@ impl Item {
                 crate::journal::Body::Outcome(outcome) => 128 + outcome.answer.len(),
                 _ => 64,
             },
-            Item::Switch { .. } | Item::Marker { .. } => 0,
+            _ => 0,
         }
     }
 
     pub(crate) fn position(&self) -> Option<Position> {
         match self {
             Item::Entry { entry, .. } => Some(entry.position),
-            Item::Switch { .. } | Item::Marker { .. } => None,
+            Item::Erase { position, .. } => Some(*position),
+            _ => None,
         }
     }
 
@@ -260,7 +282,7 @@ impl Item {
     pub(crate) fn into_step(self) -> Option<Step> {
         match self {
             Item::Entry { key, entry, subscription } => Some(Step::Entry { key, entry, subscription }),
-            Item::Switch { .. } | Item::Marker { .. } => None,
+            _ => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::keys::{Key, Keys, Timer};
 use crate::event::Instant;
-use crate::journal::{Body, Entry, InputId, InputRef, Position};
+use crate::journal::{Body, Decision, Entry, Given, InputId, InputRef, Position};
 
 /// Something that a lane has to do.
 #[derive(Clone, Debug)]
@@ -118,7 +118,10 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
                 return plan;
             }
             let time = match &entry.body {
-                Body::Event(event) => event.time.unwrap_or(entry.instant),
+                Body::Event(event)
+                | Body::Decision { decision: Decision::GivenAgain { given: Given::Event(event), .. }, .. } => {
+                    event.time.unwrap_or(entry.instant)
+                }
                 _ => entry.instant,
             };
             plan.inputs.push(Planned {

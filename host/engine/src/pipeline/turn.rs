@@ -17,8 +17,10 @@ use crate::moment::Moment;
 /// How many rounds of timers one turn fires before other lanes get theirs.
 const TIMER_ROUNDS: usize = 64;
 
-/// How many dead letters of a rule are kept. At the bound the rule stops rather than lose one.
+/// How many dead letters of a rule are kept, and how many bytes so that they can be given again. At the bound the
+/// rule stops rather than lose one.
 pub(crate) const DEAD_LETTERS: usize = 10_000;
+pub(crate) const DEAD_LETTER_BYTES: u64 = 256 << 20;
 
 /// A rule that was not quarantined for so long starts with the shortest pause again.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(3600);
@@ -146,8 +148,8 @@ fn control(
     rule: &Arc<Rule>,
 ) -> Result<Progress, Halt> {
     let before = match &item {
-        Item::Switch { before, .. } | Item::Marker { before, .. } => *before,
-        Item::Entry { .. } => 0,
+        Item::Switch { before, .. } | Item::Marker { before, .. } | Item::Erase { before, .. } => *before,
+        Item::Skip { .. } | Item::Entry { .. } => 0,
     };
     match fire_due(lane, before, world, rule) {
         Ok(Progress::Done) => {}
@@ -157,9 +159,18 @@ fn control(
         }
     }
     match item {
-        Item::Switch { at, version, .. } => {
+        Item::Switch { at, version, floor, .. } => {
             lane.version = version;
+            lane.floor = lane.floor.max(floor.unwrap_or_default());
             lane.passed = lane.passed.max(at);
+        }
+        Item::Skip { to, instant } => {
+            lane.floor = lane.floor.max((to, instant));
+            lane.passed = lane.passed.max(to);
+        }
+        Item::Erase { erasure, position, .. } => {
+            lane.erase(&erasure);
+            lane.passed = lane.passed.max(position + 1);
         }
         Item::Marker { marker, .. } => {
             lane.passed = lane.passed.max(marker.record.position);
@@ -246,9 +257,13 @@ struct World<'a> {
 
 impl World<'_> {
     fn keep(&self, letter: DeadLetter) {
+        if self.rule.closed.contains(&letter.input.id) || self.shared.is_erased(&self.rule.name, &letter) {
+            return;
+        }
         let mut care = self.rule.care();
+        care.letter_bytes += letter.bytes;
+        care.new_letters.push(letter.clone());
         care.letters.push_back(letter);
-        care.new_letters += 1;
     }
 
     /// Counts an input that the rule broke on; too many within its window are enough.
@@ -319,9 +334,11 @@ impl LaneWorld for World<'_> {
             return Some(Halt::pause("a switch"));
         }
         let care = self.rule.care();
-        if care.letters.len() >= DEAD_LETTERS {
+        if care.letters.len() >= DEAD_LETTERS || care.letter_bytes >= DEAD_LETTER_BYTES {
             return Some(Halt::quarantine(format!(
-                "{DEAD_LETTERS} inputs were set aside, as many as are kept: the rule stops rather than lose one"
+                "{} inputs were set aside, as many as are kept: the rule stops rather than lose one; `carpe \
+                 dead-letters` shows them, gives them again or drops them",
+                care.letters.len()
             )));
         }
         care.halt.clone()

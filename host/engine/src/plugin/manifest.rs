@@ -10,6 +10,8 @@ use super::configuration::Configuration;
 use super::folder_error::FolderError;
 use super::limit_overrides::LimitOverrides;
 use super::name::check_name;
+use crate::event::{Instant, parse_instant};
+use crate::journal::Position;
 use crate::route::Route;
 
 /// What an operator may say about a plugin; all of it may be left out.
@@ -31,6 +33,47 @@ pub struct Manifest {
     pub routes: Vec<Route>,
     /// When it is no longer trusted, and when again.
     pub release: Release,
+    /// Where a rule that this host has never run begins.
+    pub start: Begin,
+}
+
+/// Where in the journal a new rule begins. Written as `"end"`, `"beginning"`, an instant such as
+/// `"2026-05-01T12:00:00Z"`, or a position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Begin {
+    /// With what comes next.
+    #[default]
+    End,
+    /// With the first entry that is kept.
+    Beginning,
+    /// With the first entry at or after an instant of the timeline.
+    Time(Instant),
+    /// With the entry of this position, which must be kept.
+    Position(Position),
+}
+
+impl<'de> Deserialize<'de> for Begin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Position(u64),
+            Word(String),
+        }
+        match Written::deserialize(deserializer).map_err(|_| wrong_begin())? {
+            Written::Position(position) => Ok(Begin::Position(position)),
+            Written::Word(word) => match word.as_str() {
+                "end" => Ok(Begin::End),
+                "beginning" => Ok(Begin::Beginning),
+                time => parse_instant(time).map(Begin::Time).ok_or_else(wrong_begin),
+            },
+        }
+    }
+}
+
+fn wrong_begin<E: serde::de::Error>() -> E {
+    E::custom("a start is \"end\", \"beginning\", an instant such as \"2026-05-01T12:00:00Z\", or a position")
 }
 
 /// When a plugin is quarantined, and how it comes back.

@@ -19,9 +19,12 @@ use crate::pipeline::router::Request;
 use crate::pipeline::runtime::{Horizon, Rule};
 use crate::pipeline::timeline::wall_clock;
 use crate::plugin::load::load;
-use crate::plugin::{FolderChange, Manifest};
+use crate::plugin::{Begin, FolderChange, Manifest};
 use crate::sandbox::Sandbox;
+use crate::recovery::Turn;
+use crate::rule::Subscription;
 use crate::status::{PluginState, PluginStatus, RuleStatus};
+use crate::words::words;
 
 /// How long a file's removal waits for the same rule to turn up in another file, so that a move is not an
 /// unload.
@@ -314,7 +317,7 @@ impl Registry {
             return self.refuse(file, reason);
         }
         self.adopt_manifest(&rule, &candidate);
-        match self.switch(&rule, Some(Arc::clone(&version))) {
+        match self.switch(&rule, Some(Arc::clone(&version)), candidate.manifest.start) {
             Ok(at) => {
                 let took = begun.elapsed();
                 tracing::info!(
@@ -432,7 +435,7 @@ impl Registry {
     }
 
     /// Has a rule go on with another version, or with none. Returns from which position.
-    fn switch(&self, rule: &str, version: Option<Arc<Version>>) -> Result<Position, String> {
+    fn switch(&self, rule: &str, version: Option<Arc<Version>>, start: Begin) -> Result<Position, String> {
         {
             let mut state = self.lock();
             if !state.rules.contains_key(rule) {
@@ -443,16 +446,18 @@ impl Registry {
                     Horizon::at(0),
                     Default::default(),
                     Default::default(),
+                    Default::default(),
                 );
+                let from = self.begin(start)?;
                 state.rules.insert(rule.to_owned(), Known { rule: Arc::clone(&new), version: None });
-                let from = self.shared.journal.end();
-                self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new() });
+                self.shared.written().rules.insert(rule.to_owned(), from);
+                self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new(), new: true });
             }
         }
         let (reply, result) = std::sync::mpsc::sync_channel(1);
         self.shared.mailbox.ask(Request::Switch {
             rule: rule.to_owned(),
-            version: version.clone(),
+            turn: Turn::Version(version.clone()),
             reply: Box::new(move |switched| drop(reply.send(switched))),
         });
         let at = result.recv().unwrap_or_else(|_| Err("the host is stopping".to_owned()))?;
@@ -462,14 +467,32 @@ impl Registry {
         Ok(at)
     }
 
+    /// Where a rule that is new begins.
+    fn begin(&self, start: Begin) -> Result<Position, String> {
+        let journal = &*self.shared.journal;
+        let (first, end) = (journal.start(), journal.end());
+        match start {
+            Begin::End => Ok(end),
+            Begin::Beginning => Ok(first),
+            Begin::Position(position) if (first..=end).contains(&position) => Ok(position),
+            Begin::Position(position) => Err(format!(
+                "it is to start at position {position}, but the journal holds {first} to {end}: change `start` in its .toml file"
+            )),
+            Begin::Time(instant) => {
+                let found = journal.at_or_after(instant).map_err(|error| words(&error))?;
+                Ok(found.map_or(end, |(position, _)| position))
+            }
+        }
+    }
+
     /// Runs a rule that is no component.
     #[cfg(test)]
     pub(crate) fn run_native(&self, rule: &str, version: Version) {
-        self.switch(rule, Some(Arc::new(version))).expect("the journal takes the switch");
+        self.switch(rule, Some(Arc::new(version)), Begin::End).expect("the journal takes the switch");
     }
 
     fn unload(&self, file: &str, rule: &str) {
-        match self.switch(rule, None) {
+        match self.switch(rule, None, Begin::End) {
             Ok(at) => tracing::info!(plugin = file, rule, at, "a plugin was removed: its rule's state stays"),
             Err(reason) => {
                 tracing::error!(plugin = file, rule, reason, "a plugin was removed, but its rule goes on")
@@ -563,6 +586,30 @@ impl Registry {
         status.collect()
     }
 
+    /// The components of all versions that run or ran.
+    pub(crate) fn components(&self) -> impl Iterator<Item = [u8; 32]> + use<> {
+        let state = self.lock();
+        let versions = state.rules.values().filter_map(|known| known.version.as_ref());
+        let active = state.plugins.values().filter_map(|plugin| plugin.active.as_ref());
+        let named: Vec<[u8; 32]> = versions.chain(active).map(|version| version.record.component).collect();
+        named.into_iter()
+    }
+
+    /// What a rule subscribes to; nothing, if it does not run.
+    pub(crate) fn subscriptions(&self, rule: &str) -> Vec<Subscription> {
+        let version = self.version(rule);
+        version.map(|version| version.description.subscriptions.clone()).unwrap_or_default()
+    }
+
+    /// What a rule was last switched to; none: it is not known, or unloaded.
+    pub(crate) fn version(&self, rule: &str) -> Option<Arc<Version>> {
+        self.lock().rules.get(rule).and_then(|known| known.version.clone())
+    }
+
+    pub(crate) fn rule(&self, name: &str) -> Option<Arc<Rule>> {
+        self.lock().rules.get(name).map(|known| Arc::clone(&known.rule))
+    }
+
     pub(crate) fn rules(&self) -> Vec<Arc<Rule>> {
         self.lock().rules.values().map(|known| Arc::clone(&known.rule)).collect()
     }
@@ -622,19 +669,8 @@ fn rule_status(rule: &Rule, position: Option<Position>, end: Position) -> RuleSt
         moments: counters.moments.load(Ordering::Relaxed),
         traps: counters.traps.load(Ordering::Relaxed),
         dead_letters: rule.care().letters.len(),
+        left_behind: counters.left_behind.load(Ordering::Relaxed),
         log_dropped: 0,
         handle: counters.histogram(),
     }
-}
-
-/// An error and all its causes, in one line.
-pub(crate) fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -7,17 +7,19 @@ use std::sync::atomic::Ordering;
 use super::Reply;
 use crate::checkpoint::{Marker, RuleRecord};
 use crate::event::Instant;
-use crate::journal::{Body, Entry, Position};
+use crate::journal::{Body, Entry, Erasure, Journal, Position};
 use crate::pipeline::Shared;
 use crate::pipeline::index::SubscriptionIndex;
-use crate::pipeline::key::key_of;
+use crate::pipeline::key::{key_of, own_key, rule_of};
 use crate::pipeline::program::Version;
 use crate::pipeline::runtime::{Horizon, Item, Rule};
+use crate::recovery::Turn;
 
 /// How many inputs may wait in a rule's lanes. Past it the rule lags, and its inputs wait in the journal.
 pub(super) const WAITING_INPUTS: usize = if cfg!(test) { 8 } else { 8_192 };
 /// How many bytes of events may wait there.
 const WAITING_BYTES: usize = 32 << 20;
+
 /// A rule, as the router sees it.
 pub(super) struct Course {
     pub(super) rule: Arc<Rule>,
@@ -30,24 +32,39 @@ pub(super) struct Course {
     pub(super) current: bool,
     /// It is to be switched, and given nothing until that is decided.
     pub(super) held: bool,
-    /// Versions that it is to be switched to.
-    pub(super) switches: VecDeque<(Option<Arc<Version>>, Reply)>,
+    /// It never had a version: it begins where it was told to.
+    pub(super) new: bool,
+    /// Versions that it is to be switched to, and where it is to go on after it was left behind.
+    pub(super) switches: VecDeque<(Turn<Arc<Version>>, Reply)>,
     /// A decision is on its way to the journal.
     pub(super) deciding: bool,
-    /// Switches that come at positions not yet reached.
-    pub(super) plan: VecDeque<(Position, Option<Arc<Version>>)>,
+    /// What changes at positions not yet reached.
+    pub(super) plan: VecDeque<(Position, Turn<Arc<Version>>)>,
     pub(super) last_switch: Position,
     pub(super) buffers: Vec<Vec<Item>>,
     pub(super) touched: bool,
     pub(super) room: usize,
     pub(super) marker: Option<Arc<Marker>>,
     pub(super) checkpointed_at: Position,
+    /// How long the rule had been at work when the last marker was sent.
+    pub(super) busy_at_mark: u64,
 }
 
 impl Course {
-    /// Unloaded, and nothing planned.
-    pub(super) fn is_gone(&self) -> bool {
-        self.version.is_none() && self.plan.is_empty() && !self.held
+    /// How long the rule was at work since the last marker, in microseconds.
+    pub(super) fn busy_us(&self) -> u64 {
+        self.rule.counters.busy_us().saturating_sub(self.busy_at_mark)
+    }
+
+    /// A rule that is new is given nothing before it is known where it begins.
+    pub(super) fn waits_for_version(&self) -> bool {
+        self.new && self.plan.is_empty()
+    }
+
+    /// It goes on, unless it is to be switched once more.
+    pub(super) fn release(&mut self) {
+        self.held = !self.switches.is_empty();
+        self.rule.hold.store(self.held, Ordering::Release);
     }
 
     pub(super) fn touch(&mut self, slot: usize, touched: &mut Vec<usize>) {
@@ -69,18 +86,21 @@ impl Course {
         self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription: Some(subscription) });
     }
 
-    /// An outcome that the rule wants to hear of, or an operator's change.
+    /// What is for this rule alone.
     pub(super) fn put_own(&mut self, entry: &Arc<Entry>) {
-        let key = match &entry.body {
-            Body::Outcome(outcome) if outcome.reference.is_some() => &outcome.key,
-            Body::KeyChange(change) => &change.key,
-            _ => return,
-        };
-        let lane = Rule::lane_of(key, self.buffers.len());
-        self.put(
-            lane,
-            Item::Entry { key: key.as_str().into(), entry: Arc::clone(entry), subscription: None },
-        );
+        let subscriptions = self.version.as_ref().map_or(&[][..], |version| &version.description.subscriptions);
+        let Some((key, subscription)) = own_key(&entry.body, subscriptions) else { return };
+        let lane = Rule::lane_of(&key, self.buffers.len());
+        self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription });
+    }
+
+    /// All lanes look for the keys that are to be forgotten.
+    pub(super) fn put_erasure(&mut self, entry: &Arc<Entry>, erasure: &Arc<Erasure>) {
+        for lane in 0..self.buffers.len() {
+            let erasure = Arc::clone(erasure);
+            self.put(lane, Item::Erase { erasure, position: entry.position, before: entry.instant });
+        }
+        self.rule.dirty.store(true, Ordering::Release);
     }
 
     pub(super) fn put(&mut self, lane: usize, item: Item) {
@@ -108,29 +128,85 @@ impl Course {
         self.before = entry.instant;
     }
 
-    /// Puts the switches in place that hold from the next position.
-    pub(super) fn apply_plan(&mut self) {
+    /// Does what changes from the next position on.
+    pub(super) fn apply_plan(&mut self, journal: &dyn Journal) {
         while self.plan.front().is_some_and(|(at, _)| *at <= self.next) {
-            let Some((at, version)) = self.plan.pop_front() else { return };
-            self.index = SubscriptionIndex::default();
-            if let Some(version) = &version {
-                self.index.insert(0, &version.description.subscriptions);
-            }
-            self.version.clone_from(&version);
-            for lane in 0..self.buffers.len() {
-                self.put(lane, Item::Switch { at, version: version.clone(), before: self.before });
-            }
-            self.rule.dirty.store(true, Ordering::Release);
-            if version.is_none() {
-                // A last checkpoint: until it returns it holds back nothing.
-                self.mark(self.next, self.before);
+            match self.plan.pop_front() {
+                Some((at, Turn::Version(version))) => self.turn_to(at, version, journal),
+                Some((_, Turn::Skip(to))) => self.skip_to(to, journal),
+                None => return,
             }
         }
     }
 
+    fn turn_to(&mut self, at: Position, version: Option<Arc<Version>>, journal: &dyn Journal) {
+        self.index = SubscriptionIndex::default();
+        if let Some(version) = &version {
+            self.index.insert(0, &version.description.subscriptions);
+        }
+        // It comes back: what came due meanwhile is given here.
+        let back = self.version.is_none() && version.is_some() && !self.new;
+        let floor = back.then(|| (at, instant_of(journal, at).unwrap_or(self.before)));
+        self.new = false;
+        self.version.clone_from(&version);
+        for lane in 0..self.buffers.len() {
+            self.put(lane, Item::Switch { at, version: version.clone(), before: self.before, floor });
+        }
+        self.rule.dirty.store(true, Ordering::Release);
+        if version.is_none() {
+            // A last checkpoint: until it returns it holds back nothing.
+            self.mark(self.next, self.before);
+        }
+    }
+
+    /// It was left behind: it goes on at `to`. What operators did to its keys meanwhile holds all the same.
+    fn skip_to(&mut self, to: Position, journal: &dyn Journal) {
+        if to <= self.next {
+            return;
+        }
+        let from = self.next;
+        self.rule.counters.left_behind.fetch_add(to - from, Ordering::Relaxed);
+        let mut kept = Vec::new();
+        let looked = journal.visit_decisions(from, &mut |entry| {
+            if entry.position < to && matches!(entry.body, Body::KeyChange(_) | Body::ErasureAsked(_)) {
+                kept.push(entry);
+            }
+            Ok(())
+        });
+        if let Err(error) = looked {
+            tracing::error!(rule = self.rule.name, %error, "what operators did in the range that the rule was not given cannot be read");
+        }
+        for entry in kept {
+            self.put_for_operators(&entry);
+        }
+        self.next = to;
+        let instant = instant_of(journal, to).unwrap_or(self.before);
+        self.before = to.checked_sub(1).and_then(|last| instant_of(journal, last)).unwrap_or(instant);
+        for lane in 0..self.buffers.len() {
+            self.put(lane, Item::Skip { to, instant });
+        }
+        self.rule.dirty.store(true, Ordering::Release);
+    }
+
+    /// What holds for a rule even where it is given nothing else.
+    pub(super) fn put_for_operators(&mut self, entry: &Arc<Entry>) {
+        match &entry.body {
+            Body::KeyChange(_) if rule_of(&entry.body) == Some(&self.rule.name) => self.put_own(entry),
+            Body::ErasureAsked(erasure) if self.is_meant(erasure) => {
+                self.put_erasure(entry, &Arc::new(erasure.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_meant(&self, erasure: &Erasure) -> bool {
+        erasure.rule.as_ref().is_none_or(|rule| *rule == self.rule.name)
+    }
+
     pub(super) fn mark(&mut self, position: Position, before: Instant) {
         let version = self.version.as_ref().map(|version| version.record.clone());
-        let marker = Arc::new(Marker::new(RuleRecord { position, version }, self.buffers.len()));
+        let record = RuleRecord { position, version, letters_from: position };
+        let marker = Arc::new(Marker::new(record, self.buffers.len()));
         for lane in 0..self.buffers.len() {
             self.put(lane, Item::Marker { marker: Arc::clone(&marker), before });
         }
@@ -170,11 +246,7 @@ impl Course {
     }
 }
 
-/// The rule that an outcome or an operator's change is for.
-pub(super) fn rule_of(body: &Body) -> Option<&String> {
-    match body {
-        Body::Outcome(outcome) => Some(&outcome.rule),
-        Body::KeyChange(change) => Some(&change.rule),
-        _ => None,
-    }
+/// The instant of an entry; none: it cannot be read.
+pub(super) fn instant_of(journal: &dyn Journal, position: Position) -> Option<Instant> {
+    journal.read(position, 1).ok()?.first().map(|entry| entry.instant)
 }

@@ -9,17 +9,18 @@ use crate::journal::{Body, Decision, Position};
 use crate::pipeline::intake::SubmitError;
 use crate::pipeline::program::Version;
 use crate::pipeline::runtime::{AT_WORK, Item};
+use crate::recovery::Turn;
 
 impl Router {
     /// Has a rule stop between two batches, for a switch.
-    pub(super) fn ask_for_switch(&mut self, rule: &str, version: Option<Arc<Version>>, reply: Reply) {
+    pub(super) fn ask_for_switch(&mut self, rule: &str, turn: Turn<Arc<Version>>, reply: Reply) {
         let Some(&slot) = self.by_name.get(rule) else {
             return reply(Err(format!("there is no rule `{rule}`")));
         };
         let course = &mut self.courses[slot];
         course.held = true;
         course.rule.hold.store(true, Ordering::Release);
-        course.switches.push_back((version, reply));
+        course.switches.push_back((turn, reply));
     }
 
     /// Journals the switches whose rules have stopped. Until the decision is durable a rule is given nothing.
@@ -31,23 +32,39 @@ impl Router {
             }
             let Some(at) = self.rewind(slot) else { continue };
             let course = &mut self.courses[slot];
-            let Some((version, reply)) = course.switches.pop_front() else { continue };
-            course.deciding = true;
-            let decision = match &version {
-                Some(version) => Decision::Switch {
+            let Some((turn, reply)) = course.switches.pop_front() else { continue };
+            let decision = match &turn {
+                Turn::Version(Some(version)) => Decision::Switch {
                     at,
                     to: version.record.clone(),
                     version: version.description.version.clone(),
                 },
-                None => Decision::Unload { at },
+                Turn::Version(None) => Decision::Unload { at },
+                Turn::Skip(to) if *to <= at => {
+                    // It has come so far meanwhile.
+                    course.release();
+                    course.call_all(&self.shared);
+                    reply(Ok(at));
+                    continue;
+                }
+                Turn::Skip(to) => {
+                    tracing::warn!(
+                        rule = course.rule.name,
+                        from = at,
+                        to,
+                        "the rule is left behind: this range of the journal is not given to it"
+                    );
+                    Decision::LeftBehind { from: at, to: *to }
+                }
             };
+            course.deciding = true;
             let shared = Arc::clone(&self.shared);
             let rule = course.rule.name.clone();
             self.shared.intake.append(
                 vec![Body::Decision { rule: rule.clone(), decision }],
                 Box::new(move |done| {
                     let result = done.map(drop);
-                    shared.mailbox.ask(Request::Decided { rule, at, version, result, reply });
+                    shared.mailbox.ask(Request::Decided { rule, at, turn, result, reply });
                 }),
             );
         }
@@ -58,13 +75,18 @@ impl Router {
     fn rewind(&mut self, slot: usize) -> Option<Position> {
         let course = &mut self.courses[slot];
         let next = if course.current { self.head } else { course.next };
-        if course.version.is_none() && course.plan.is_empty() {
+        let skips = matches!(course.switches.front(), Some((Turn::Skip(_), _)));
+        if course.waits_for_version() {
+            return Some(next);
+        }
+        if course.version.is_none() && course.plan.is_empty() && !skips {
             // It comes back: what happened meanwhile is not given.
             let at = self.head.max(course.last_switch);
-            self.leave(slot, at, self.before);
+            let before = self.before;
+            self.leave(slot, at, before);
             return Some(at);
         }
-        if course.last_switch > next {
+        if course.last_switch > next && !skips {
             // Still on its way to a switch that was decided before a restart: this one comes after it.
             return Some(course.last_switch);
         }
@@ -76,13 +98,20 @@ impl Router {
         }
         let waiting = queues.iter().flat_map(|queue| queue.iter()).filter_map(Item::position);
         let at = waiting.filter(|&position| position >= passed).min().unwrap_or(next).min(next);
-        let at = at.max(course.last_switch);
+        let at = if skips { at } else { at.max(course.last_switch) };
         let (mut count, mut bytes) = (0, 0);
+        let mut later = Vec::new();
         for queue in &mut queues {
             queue.retain(|item| {
                 let stays = match item {
                     Item::Entry { entry, .. } => entry.position < at,
-                    Item::Switch { .. } => true,
+                    // Within the range that is left out: it comes behind it.
+                    Item::Switch { at: switch, version, .. } if *switch > at => {
+                        later.push((*switch, version.clone()));
+                        false
+                    }
+                    Item::Switch { .. } | Item::Skip { .. } => true,
+                    Item::Erase { position, .. } => *position < at,
                     Item::Marker { marker, .. } => marker.record.position <= at,
                 };
                 if !stays {
@@ -96,6 +125,11 @@ impl Router {
             course.marker = None;
         }
         drop(queues);
+        later.sort_by_key(|(switch, _)| *switch);
+        later.dedup_by_key(|(switch, _)| *switch);
+        for (switch, version) in later.into_iter().rev() {
+            course.plan.push_front((switch, Turn::Version(version)));
+        }
         rule.pending.fetch_sub(count, Ordering::AcqRel);
         rule.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
         let before = if at == next {
@@ -111,20 +145,21 @@ impl Router {
         &mut self,
         rule: &str,
         at: Position,
-        version: Option<Arc<Version>>,
+        turn: Turn<Arc<Version>>,
         result: Result<(), SubmitError>,
         reply: Reply,
     ) {
         let Some(&slot) = self.by_name.get(rule) else { return };
         let course = &mut self.courses[slot];
         course.deciding = false;
-        course.held = !course.switches.is_empty();
-        course.rule.hold.store(course.held, Ordering::Release);
+        course.release();
         match result {
             Ok(()) => {
+                if matches!(turn, Turn::Version(_)) {
+                    course.last_switch = course.last_switch.max(at);
+                }
                 let place = course.plan.partition_point(|(known, _)| *known <= at);
-                course.plan.insert(place, (at, version));
-                course.last_switch = course.last_switch.max(at);
+                course.plan.insert(place, (at, turn));
                 // A fixed version is not kept waiting for what the one before did.
                 let mut care = course.rule.care();
                 care.resting = None;
