@@ -75,7 +75,10 @@ pub(crate) fn damaged(place: &str, reason: impl ToString) -> CheckpointError {
 }
 
 /// Names the step and the file that an error comes from.
-pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> CheckpointError {
+pub(crate) fn io(
+    action: &'static str,
+    path: &std::path::Path,
+) -> impl FnOnce(std::io::Error) -> CheckpointError {
     let path = path.to_owned();
     move |source| CheckpointError::Io { action, path, source }
 }

@@ -49,7 +49,9 @@ pub enum DataFolderError {
         path: PathBuf,
     },
     /// A newer version wrote it.
-    #[error("{path} was written by a newer version of carpe (format {format}, this one knows {FORMAT}): run that version, or a later one, or use another data folder")]
+    #[error(
+        "{path} was written by a newer version of carpe (format {format}, this one knows {FORMAT}): run that version, or a later one, or use another data folder"
+    )]
     Newer {
         /// The folder.
         path: PathBuf,
@@ -57,7 +59,9 @@ pub enum DataFolderError {
         format: u32,
     },
     /// The file `FORMAT` says nothing that can be understood.
-    #[error("{path} does not say which format the folder has: if the rest is whole, write `{FORMAT}` into it; else restore a backup")]
+    #[error(
+        "{path} does not say which format the folder has: if the rest is whole, write `{FORMAT}` into it; else restore a backup"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -134,7 +138,9 @@ fn read_format(folder: &Path) -> Result<Option<u32>, DataFolderError> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.kind() == ErrorKind::InvalidData => return Err(DataFolderError::Damaged { path }),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(DataFolderError::Damaged { path });
+        }
         Err(error) => return Err(io("read", &path)(error)),
     };
     match text.trim().parse::<u32>() {
@@ -170,7 +176,8 @@ fn has_entries(folder: &Path) -> Result<bool, DataFolderError> {
 
 fn lock(folder: &Path) -> Result<File, DataFolderError> {
     let path = folder.join("LOCK");
-    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(io("create", &path))?;
+    let file =
+        File::options().write(true).create(true).truncate(false).open(&path).map_err(io("create", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DataFolderError::InUse { path: folder.to_owned() }),

@@ -1,10 +1,12 @@
 //! The host: what services embed.
 
 mod builder;
+mod operate;
 mod start;
 
 pub(crate) use builder::Recovery;
 pub use builder::{HostBuilder, StartError};
+pub use operate::{DeadLetterInfo, KEYS_AT_ONCE, KeyInfo, OperateError};
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +27,9 @@ use crate::pipeline::router::{Report, Request};
 use crate::plugin::FolderWatcher;
 use crate::plugin::registry::Registry;
 use crate::retention::Signal;
-use crate::status::{IntakeStatus, JournalStatus, KeptStatus, PluginState, RecoveryStatus, Status, TimelineStatus};
+use crate::status::{
+    IntakeStatus, JournalStatus, KeptStatus, PluginState, RecoveryStatus, Status, TimelineStatus,
+};
 
 /// A running host. Clones are the same host; when the last one goes it stops, without draining.
 ///
@@ -44,7 +48,7 @@ struct Inner {
     notes: Vec<String>,
     stopping: AtomicBool,
     /// Nobody else uses it until all else is gone.
-    folder: Option<DataFolder>,
+    _folder: Option<DataFolder>,
 }
 
 /// An event's way into the journal. It resolves when the events are durable; [`Receipt::wait`] does so
@@ -154,26 +158,6 @@ pub struct ShutdownReport {
     pub drained: bool,
     /// Actions that still wait; they go out after the next start, if the host keeps its data.
     pub open_actions: usize,
-}
-
-/// An input that a rule could not handle.
-#[derive(Clone, Debug, serde::Serialize)]
-#[non_exhaustive]
-pub struct DeadLetterInfo {
-    /// The rule.
-    pub rule: String,
-    /// The key that the input was about.
-    pub key: String,
-    /// The journal entry; for a timer, the one before which it came.
-    pub position: u64,
-    /// The timer's name, if it was one.
-    pub timer: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// The guest's functions, innermost first, if it trapped.
-    pub backtrace: Vec<String>,
-    /// Where the timeline stood.
-    pub now: Instant,
 }
 
 impl Host {
@@ -306,52 +290,6 @@ impl Host {
         self.0.shared.intake.status()
     }
 
-    /// Inputs that were set aside, the latest last, at most `limit` for each rule.
-    pub fn dead_letters(&self, limit: usize) -> Vec<DeadLetterInfo> {
-        let mut letters = Vec::new();
-        for rule in self.0.registry.rules() {
-            let care = rule.care();
-            let skipped = care.letters.len().saturating_sub(limit);
-            letters.extend(care.letters.iter().skip(skipped).map(|letter| DeadLetterInfo {
-                rule: rule.name.clone(),
-                key: letter.key.clone(),
-                position: letter.input.position,
-                timer: letter.input.timer.clone(),
-                reason: letter.reason.clone(),
-                backtrace: letter.backtrace.clone(),
-                now: letter.now,
-            }));
-        }
-        letters
-    }
-
-    /// The state of a rule's key; none if it has none. Waits for the end of a batch that is being handled.
-    pub fn state(&self, rule: &str, key: &str) -> Option<Vec<u8>> {
-        let rule = self.0.registry.rules().into_iter().find(|known| known.name == rule)?;
-        let lane = crate::pipeline::runtime::Rule::lane_of(key, rule.lanes.len());
-        let lane = rule.lanes.get(lane)?.lock();
-        lane.keys.get(key)?.state.as_deref().map(<[u8]>::to_vec)
-    }
-
-    /// All keys of a rule that have a state or a timer, with the state and the instants and names of the
-    /// timers, sorted. Waits for the end of batches that are being handled. For tests and tools: it copies.
-    pub fn states(&self, rule: &str) -> Vec<KeyInfo> {
-        let Some(rule) = self.0.registry.rules().into_iter().find(|known| known.name == rule) else {
-            return Vec::new();
-        };
-        let mut keys = Vec::new();
-        for lane in &rule.lanes {
-            let lane = lane.lock();
-            keys.extend(lane.keys.iter().map(|(key, state)| KeyInfo {
-                key: key.to_string(),
-                state: state.state.as_deref().map(<[u8]>::to_vec),
-                timers: state.timers.iter().map(|timer| (timer.due, timer.name.to_string())).collect(),
-            }));
-        }
-        keys.sort_by(|one, other| one.key.cmp(&other.key));
-        keys
-    }
-
     /// Blocks until all that was accepted is handled, what waits for rules in quarantine aside, and every
     /// action has an outcome. `false`: not within the time given.
     pub fn settle(&self, within: Duration) -> bool {
@@ -411,18 +349,6 @@ impl Host {
     pub fn plugin_state(&self, file: &str) -> Option<PluginState> {
         self.status().plugins.into_iter().find(|plugin| plugin.file == file).map(|plugin| plugin.state)
     }
-}
-
-/// A key of a rule: see [`Host::states`].
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct KeyInfo {
-    /// The key.
-    pub key: String,
-    /// What the rule keeps for it.
-    pub state: Option<Vec<u8>>,
-    /// Timers that are set: when they are due, and their names.
-    pub timers: Vec<(Instant, String)>,
 }
 
 #[cfg(test)]

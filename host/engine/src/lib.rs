@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod backup;
 mod checkpoint;
 mod contract;
 mod data_folder;
@@ -29,6 +30,7 @@ mod outbox;
 mod pipeline;
 pub mod plugin;
 mod recovery;
+pub mod replay;
 mod retention;
 mod route;
 pub mod rule;
@@ -38,15 +40,18 @@ pub mod status;
 mod words;
 
 pub use checkpoint::CheckpointError;
+pub use data_folder::DataFolderError;
 pub use event::{AdmitError, Data, Event, INSTANT_LIMIT, Instant, format_instant, parse_instant};
 pub use host::{
-    DeadLetterInfo, Host, HostBuilder, KeyInfo, Moments, MomentsError, Receipt, ShutdownReport, StartError,
+    DeadLetterInfo, Host, HostBuilder, KEYS_AT_ONCE, KeyInfo, Moments, MomentsError, OperateError, Receipt,
+    ShutdownReport, StartError,
 };
 pub use limits::Limits;
 pub use moment::{Moment, MomentAction};
 pub use pipeline::intake::{Accepted, SubmitError};
 pub use pipeline::timeline::Timeline;
 pub use plugin::Manifest;
+pub use retention::Retention;
 pub use route::{Route, Target};
 pub use sink::{Answer, Delivery, Reply, Sink};
 pub use status::Status;

@@ -22,6 +22,11 @@ pub struct Limits {
     pub init_cpu_ms: u64,
     /// Bytes of one key's state.
     pub state_bytes: usize,
+    /// Bytes of all states of the rule. At the bound the rule stops, and its inputs wait; it may be overshot by
+    /// what each lane handles in one turn.
+    pub total_state_bytes: usize,
+    /// Keys that the rule may remember; at the bound it stops too.
+    pub keys: usize,
     /// Moments from one batch, per input.
     pub moments_per_input: usize,
     /// Actions of one moment.
@@ -47,6 +52,8 @@ impl Default for Limits {
             handle_wall_ms: 10_000,
             init_cpu_ms: 5_000,
             state_bytes: 64 << 10,
+            total_state_bytes: 4 << 30,
+            keys: 20_000_000,
             moments_per_input: 16,
             actions_per_moment: 16,
             timers_per_input: 16,

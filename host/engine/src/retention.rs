@@ -144,7 +144,10 @@ impl Keeper {
             if let Some(reason) = &reason
                 && state.failed.as_ref() != Some(reason)
             {
-                tracing::error!(error = reason, "what is kept could not be brought up to date: it is tried again");
+                tracing::error!(
+                    error = reason,
+                    "what is kept could not be brought up to date: it is tried again"
+                );
             }
             state.erase_now |= erase_now && reason.is_some();
             state.failed = reason;
@@ -317,7 +320,10 @@ impl Keeper {
             named.into_iter().map(|hash| format!("{}.wasm", blake3::Hash::from_bytes(hash))).collect();
         for entry in std::fs::read_dir(&self.components).map_err(KeepError::Components)? {
             let entry = entry.map_err(KeepError::Components)?;
-            let age = entry.metadata().and_then(|about| about.modified()).map(|at| at.elapsed().unwrap_or_default());
+            let age = entry
+                .metadata()
+                .and_then(|about| about.modified())
+                .map(|at| at.elapsed().unwrap_or_default());
             let old = age.is_ok_and(|age| age >= COMPONENT_GRACE);
             if old && !named.contains(&*entry.file_name().to_string_lossy()) {
                 remove_file(&entry.path())?;
@@ -386,7 +392,8 @@ mod tests {
 
     #[test]
     fn segments_go_by_age_or_by_size_but_never_the_last() {
-        let past = |age_ms, bytes| Bound { age: Duration::from_millis(age_ms), bytes }.past(&segments(), 5_500);
+        let past =
+            |age_ms, bytes| Bound { age: Duration::from_millis(age_ms), bytes }.past(&segments(), 5_500);
         assert_eq!(past(100_000, 1_000), 0);
         assert_eq!(past(100_000, 600), 0);
         assert_eq!(past(100_000, 599), 10);

@@ -178,7 +178,8 @@ impl Standing {
             b'a' => {
                 let moment: Moment = decode(place.rule, value)?;
                 self.open.extend(moment.actions.iter().map(|action| action.id));
-                self.open_from = Some(self.open_from.map_or(moment.position, |from| from.min(moment.position)));
+                self.open_from =
+                    Some(self.open_from.map_or(moment.position, |from| from.min(moment.position)));
             }
             _ => {}
         }

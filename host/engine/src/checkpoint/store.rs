@@ -8,7 +8,9 @@ use std::sync::{PoisonError, RwLock};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use super::base::{self, Base, BaseWriter};
-use super::rows::{self, Checkpoint, HOST, HostRecord, Place, RuleRecord, Standing, encode, letter_name, place};
+use super::rows::{
+    self, Checkpoint, HOST, HostRecord, Place, RuleRecord, Standing, encode, letter_name, place,
+};
 use super::{Changes, CheckpointError, damaged, io};
 use crate::journal::{Given, InputRef};
 

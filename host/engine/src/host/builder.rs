@@ -231,7 +231,9 @@ pub enum StartError {
     #[error("the checkpoints cannot be read or made")]
     Checkpoints(#[from] CheckpointError),
     /// States can be made again from nothing that is there.
-    #[error("the journal begins at position {start}, and no base from there on can be read ({reason}): restore a backup")]
+    #[error(
+        "the journal begins at position {start}, and no base from there on can be read ({reason}): restore a backup"
+    )]
     NoBase {
         /// Where the journal begins.
         start: crate::journal::Position,

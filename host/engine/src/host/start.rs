@@ -126,7 +126,7 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         keeping,
         notes,
         stopping: false.into(),
-        folder,
+        _folder: folder,
     }));
 
     // Rules first: what the router is asked before it runs, it does first.
@@ -228,12 +228,15 @@ fn open(folder: &DataFolder, builder: &HostBuilder, notes: &mut Vec<String>) -> 
     let mut unreadable = Vec::new();
     let usable = bases.iter().rev().filter(|base| base.position >= journal.start());
     for base in usable.map(Some).chain((journal.start() == 0).then_some(None)) {
-        let from = base.map_or("the journal's beginning".to_owned(), |base| format!("the base at {}", base.position));
+        let from = base
+            .map_or("the journal's beginning".to_owned(), |base| format!("the base at {}", base.position));
         tracing::info!(from, "checkpoints are made again");
         let mut progress = |rows| tracing::info!(rows, "checkpoints are made again");
         match CheckpointStore::make(&folder.checkpoints, base.map(|base| &*base.path), &mut progress) {
             Ok(store) => {
-                notes.push(format!("made the checkpoints again from {from}, since they could not be used: {reason}"));
+                notes.push(format!(
+                    "made the checkpoints again from {from}, since they could not be used: {reason}"
+                ));
                 notes.append(&mut unreadable);
                 return Ok(Opened { journal, store, origin: from });
             }

@@ -258,6 +258,11 @@ impl InputId {
         InputId(first_half(&hasher.finalize()))
     }
 
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_hex(text).map(InputId)
+    }
+
     /// The id of a timer that the input `set_by` set.
     pub fn of_timer(set_by: InputId, name: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("carpe timer 1");
@@ -283,15 +288,19 @@ impl ActionId {
 
     /// Reads what `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 32 || !text.is_ascii() {
-            return None;
-        }
-        let mut bytes = [0; 16];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        Some(ActionId(bytes))
+        parse_hex(text).map(ActionId)
     }
+}
+
+fn parse_hex(text: &str) -> Option<[u8; 16]> {
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 fn first_half(hash: &blake3::Hash) -> [u8; 16] {

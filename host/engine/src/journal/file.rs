@@ -140,6 +140,14 @@ impl FileJournal {
         FileJournal::open_on(Arc::new(RealDisk), folder.as_ref(), options)
     }
 
+    /// t
+    pub fn open_read_only(
+        folder: impl AsRef<Path>,
+        options: FileJournalOptions,
+    ) -> Result<Self, JournalError> {
+        FileJournal::open(folder, options)
+    }
+
     pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         folder: &Path,

@@ -59,7 +59,7 @@ pub(crate) fn check(journal: &dyn Journal, model: &[Arc<Entry>]) {
         visited.push(entry);
         Ok(())
     };
-    journal.visit_decisions(&mut visit).unwrap();
+    journal.visit_decisions(0, &mut visit).unwrap();
     let decisions: Vec<_> =
         model.iter().filter(|entry| !matches!(entry.body, Body::Event(_) | Body::Tick)).cloned().collect();
     assert_eq!(visited, decisions);
@@ -84,6 +84,8 @@ pub(crate) fn bodies() -> Vec<Body> {
         let (rule, key, name, detail) = ("r".into(), "k".into(), "a.b".into(), "d".into());
         Body::Outcome(OutcomeEntry { id: action, rule, key, action: name, reference, status, answer, detail })
     };
+    let image = KeyImage { state: Some(vec![9, 8]), state_version: 2, timers: vec![("t".into(), 400)] };
+    let given_again = |given| decision(Decision::GivenAgain { input: timer.clone(), key: "k".into(), given });
     let mut bodies = vec![
         Body::Event(full),
         Body::Event(binary),
@@ -91,8 +93,8 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::Tick,
         Body::Started { host: "0.1.0".into(), timeline: "received".into() },
         Body::SourceRead(SourceRead { source: "file:/e".into(), cursor: "99".into() }),
-        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), state: Some(vec![9, 8]) }),
-        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), state: None }),
+        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), to: Some(image) }),
+        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), to: None }),
         decision(Decision::Switch {
             at: 5,
             to: VersionRecord { component: [3; 32], configuration: "{}".into(), limits: "{}".into() },
@@ -107,12 +109,24 @@ pub(crate) fn bodies() -> Vec<Body> {
         }),
         decision(Decision::Verdict { id: action, at: 7, withheld: Some("no consent".into()) }),
         decision(Decision::Verdict { id: action, at: 7, withheld: None }),
-        decision(Decision::GivenAgain { input: timer }),
+        given_again(Given::Timer("due".into())),
+        given_again(Given::Event(Event::new("3", "/s", "t"))),
+        given_again(Given::Outcome(OutcomeEntry {
+            id: action,
+            rule: "r".into(),
+            key: "k".into(),
+            action: "a.b".into(),
+            reference: None,
+            status: Status::Failed,
+            answer: Data::Absent,
+            detail: String::new(),
+        })),
         decision(Decision::Dropped { input }),
         decision(Decision::LeftBehind { from: 8, to: 900 }),
         Body::Erased,
-        Body::ErasureAsked { name_hash: [4; 32], rule: None },
-        Body::ErasureAsked { name_hash: [4; 32], rule: Some("r".into()) },
+        Body::ErasureAsked(Erasure { name_hash: [4; 32], rule: None }),
+        Body::ErasureAsked(Erasure { name_hash: [4; 32], rule: Some("r".into()) }),
+        Body::ErasureDone { asked: 9 },
     ];
     bodies.extend(Status::ALL.map(|status| outcome(status, None, Data::Absent)));
     bodies.push(outcome(Status::Delivered, Some("ref".into()), Data::Json("1".into())));

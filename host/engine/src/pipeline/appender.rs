@@ -277,7 +277,9 @@ impl Appender {
         let mut bodies: Vec<Option<Body>> = group
             .entries
             .into_iter()
-            .map(|entry| Some(Arc::try_unwrap(entry).map_or_else(|shared| shared.body.clone(), |entry| entry.body)))
+            .map(|entry| {
+                Some(Arc::try_unwrap(entry).map_or_else(|shared| shared.body.clone(), |entry| entry.body))
+            })
             .collect();
         let mut own = Vec::new();
         for waiter in group.waiters {

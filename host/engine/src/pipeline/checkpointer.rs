@@ -116,7 +116,10 @@ fn until_written(
     while let Err(error) = write() {
         let reason = words(&error);
         if !failed {
-            tracing::error!(error = reason, "checkpoints cannot be written: a start would read more of the journal");
+            tracing::error!(
+                error = reason,
+                "checkpoints cannot be written: a start would read more of the journal"
+            );
         }
         failed = true;
         let mut written = shared.written();

@@ -131,12 +131,7 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(
-        limits: IntakeLimits,
-        mode: Timeline,
-        now: Instant,
-        cursors: Cursors,
-    ) -> Self {
+    pub(crate) fn new(limits: IntakeLimits, mode: Timeline, now: Instant, cursors: Cursors) -> Self {
         Intake {
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -245,10 +240,6 @@ impl Intake {
 
     pub(crate) fn cursors(&self) -> MutexGuard<'_, Cursors> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.lock().stopped
     }
 
     /// Where the timeline stands: what an entry would be stamped with now.

@@ -53,15 +53,6 @@ impl KeyState {
         state
     }
 
-    /// The same, for an operator.
-    pub(crate) fn image(&self) -> KeyImage {
-        KeyImage {
-            state: self.state.as_deref().map(<[u8]>::to_vec),
-            state_version: self.state_version,
-            timers: self.timers.iter().map(|timer| (timer.name.to_string(), timer.due)).collect(),
-        }
-    }
-
     /// Sets, moves (`Some`) or cancels (`None`) a timer.
     pub(crate) fn change_timer(&mut self, name: &str, timer: Option<Timer>) {
         self.timers.retain(|known| &*known.name != name);

@@ -12,6 +12,7 @@ use super::program::{CallFailure, Callee, FailureKind, Version};
 use super::step::{Plan, Planned, Step, What, plan, take_key};
 use crate::event::{Event, Instant};
 use crate::journal::{ActionId, Body, Decision, Erasure, Given, InputId, InputRef, OutcomeEntry, Position};
+use crate::limits::Limits;
 use crate::moment::{Moment, MomentAction};
 use crate::rule::{Batch, Effects, EmittedMoment, Input, Keyed, Payload};
 
@@ -26,8 +27,8 @@ pub(crate) trait LaneWorld {
     fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt>;
     /// A dead letter that can be computed again, and needs no decision.
     fn failed(&self, letter: DeadLetter);
-    /// Whether the rule is to stop before its next batch: it has had too many inputs set aside.
-    fn halted(&self) -> Option<Halt>;
+    /// Whether the rule is to stop before its next batch: it has had too many inputs set aside, or remembers too much.
+    fn halted(&self, limits: &Limits) -> Option<Halt>;
     /// A moment occurred.
     fn emit(&self, moment: Moment) -> Arc<Moment>;
     /// A call was made: how many inputs, how long it took, whether it failed.
@@ -200,7 +201,7 @@ impl Lane {
         // While a batch that failed is searched for the input at fault: how many inputs it had left.
         let mut suspects = 0;
         while !steps.is_empty() {
-            if let Some(halt) = world.halted() {
+            if let Some(halt) = world.halted(&version.limits) {
                 return Err((steps, halt));
             }
             let attempt = match self.attempt(&steps, size, version, instance, world) {

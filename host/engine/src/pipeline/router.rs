@@ -102,12 +102,7 @@ pub(crate) struct Router {
 
 impl Router {
     /// A router that starts at the journal's end.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        head: Position,
-        before: Instant,
-        recovery: Recovery,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, head: Position, before: Instant, recovery: Recovery) -> Self {
         Router {
             shared,
             head,
@@ -193,7 +188,9 @@ impl Router {
         match request {
             Request::Add { rule, from, plan, new } => self.add(rule, from, plan, new),
             Request::Switch { rule, turn, reply } => self.ask_for_switch(&rule, turn, reply),
-            Request::Decided { rule, at, turn, result, reply } => self.decided(&rule, at, turn, result, reply),
+            Request::Decided { rule, at, turn, result, reply } => {
+                self.decided(&rule, at, turn, result, reply)
+            }
             Request::Checkpoint { all, reply } => {
                 self.checkpoint(all);
                 reply();
@@ -345,7 +342,8 @@ impl Router {
         let mut more = false;
         for slot in 0..self.courses.len() {
             let course = &self.courses[slot];
-            let idle = course.current || course.held || course.waits_for_version() || course.rule.is_resting();
+            let idle =
+                course.current || course.held || course.waits_for_version() || course.rule.is_resting();
             if idle || course.rule.pending.load(Ordering::Acquire) >= ROOM {
                 continue;
             }

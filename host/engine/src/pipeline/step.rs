@@ -119,9 +119,9 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
             }
             let time = match &entry.body {
                 Body::Event(event)
-                | Body::Decision { decision: Decision::GivenAgain { given: Given::Event(event), .. }, .. } => {
-                    event.time.unwrap_or(entry.instant)
-                }
+                | Body::Decision {
+                    decision: Decision::GivenAgain { given: Given::Event(event), .. }, ..
+                } => event.time.unwrap_or(entry.instant),
                 _ => entry.instant,
             };
             plan.inputs.push(Planned {

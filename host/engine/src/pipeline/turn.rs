@@ -12,6 +12,7 @@ use super::step::Step;
 use super::{Shared, ToCheckpoint};
 use crate::event::Instant;
 use crate::journal::{Body, Decision, InputId, Position};
+use crate::limits::Limits;
 use crate::moment::Moment;
 
 /// How many rounds of timers one turn fires before other lanes get theirs.
@@ -249,6 +250,25 @@ fn rest(rule: &Rule, halt: &Halt) {
     });
 }
 
+/// Whether the rule remembers more than it may. It stops then: which input was one too many depends on how lanes
+/// interleave, so none is set aside.
+fn over_quota(rule: &Rule, limits: &Limits) -> Option<String> {
+    let sum = |count: fn(&LaneSlot) -> usize| rule.lanes.iter().map(count).sum::<usize>();
+    let keys = sum(|lane| lane.keys.load(Ordering::Relaxed));
+    let bytes = sum(|lane| lane.state_bytes.load(Ordering::Relaxed));
+    let (limit, name) = if keys > limits.keys {
+        (limits.keys, "keys")
+    } else if bytes > limits.total_state_bytes {
+        (limits.total_state_bytes, "total_state_bytes")
+    } else {
+        return None;
+    };
+    Some(format!(
+        "it remembers {keys} keys with {bytes} bytes of state, past the limit `{name}` of {limit}: raise that in its .toml \
+         file"
+    ))
+}
+
 /// The world around a lane, for real.
 struct World<'a> {
     shared: &'a Shared,
@@ -329,9 +349,12 @@ impl LaneWorld for World<'_> {
         self.keep(letter);
     }
 
-    fn halted(&self) -> Option<Halt> {
+    fn halted(&self, limits: &Limits) -> Option<Halt> {
         if self.rule.hold.load(Ordering::Acquire) {
             return Some(Halt::pause("a switch"));
+        }
+        if let Some(reason) = over_quota(self.rule, limits) {
+            return Some(Halt::quarantine(reason));
         }
         let care = self.rule.care();
         if care.letters.len() >= DEAD_LETTERS || care.letter_bytes >= DEAD_LETTER_BYTES {

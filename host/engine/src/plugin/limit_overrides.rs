@@ -40,6 +40,8 @@ limit_overrides! {
     handle_wall_ms: u64,
     init_cpu_ms: u64,
     state_bytes: usize,
+    total_state_bytes: usize,
+    keys: usize,
     moments_per_input: usize,
     actions_per_moment: usize,
     timers_per_input: usize,

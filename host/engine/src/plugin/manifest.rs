@@ -277,7 +277,7 @@ mod tests {
             ),
             (
                 "\nxyz = 1\n",
-                "p/flood.toml:2:1: `xyz`: there is no such key; there are: name, configuration, limits, route, release",
+                "p/flood.toml:2:1: `xyz`: there is no such key; there are: name, configuration, limits, route, release, start",
             ),
             (
                 "[release]\nset_aside = 0\n",

@@ -4,7 +4,7 @@
 //! last good version stays, and the entry says what and why.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
@@ -20,9 +20,9 @@ use crate::pipeline::runtime::{Horizon, Rule};
 use crate::pipeline::timeline::wall_clock;
 use crate::plugin::load::load;
 use crate::plugin::{Begin, FolderChange, Manifest};
-use crate::sandbox::Sandbox;
 use crate::recovery::Turn;
 use crate::rule::Subscription;
+use crate::sandbox::Sandbox;
 use crate::status::{PluginState, PluginStatus, RuleStatus};
 use crate::words::words;
 
@@ -163,24 +163,8 @@ impl Registry {
 
     /// Loads the version that a decision names, from the components that are kept.
     pub(crate) fn recover(&self, rule: &str, record: &VersionRecord) -> Result<Arc<Version>, String> {
-        let hash = blake3::Hash::from_bytes(record.component);
-        let path =
-            self.components.as_ref().map(|folder| folder.join(format!("{hash}.wasm"))).unwrap_or_default();
-        let bytes = std::fs::read(&path).map_err(|error| {
-            format!("the component {hash} of rule `{rule}`, which the journal names, cannot be read from {}: {error}", path.display())
-        })?;
-        let unreadable = |error: &dyn std::fmt::Display| {
-            format!("what the journal says of a version of rule `{rule}` cannot be read: {error}")
-        };
-        let limits: Limits = serde_json::from_str(&record.limits).map_err(|error| unreadable(&error))?;
-        let configuration =
-            super::Configuration::from_json(&record.configuration).map_err(|error| unreadable(&error))?;
-        let manifest = Manifest { name: Some(rule.to_owned()), configuration, ..Manifest::default() };
-        let (_, version) =
-            load(&self.sandbox, &bytes, &manifest, &limits, &self.budget).map_err(|error| {
-                format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error))
-            })?;
-        Ok(Arc::new(version))
+        let folder = self.components.as_deref().unwrap_or(Path::new(""));
+        recover_version(&self.sandbox, folder, rule, record, 1, &self.budget)
     }
 
     /// What the folder's watcher tells.
@@ -673,4 +657,38 @@ fn rule_status(rule: &Rule, position: Option<Position>, end: Position) -> RuleSt
         log_dropped: 0,
         handle: counters.histogram(),
     }
+}
+
+/// Loads the version that the journal names, from the folder where components are kept. `patience`: by what its time
+/// limits are multiplied.
+pub(crate) fn recover_version(
+    sandbox: &Sandbox,
+    folder: &Path,
+    rule: &str,
+    record: &VersionRecord,
+    patience: u64,
+    budget: &Arc<InstanceBudget>,
+) -> Result<Arc<Version>, String> {
+    let hash = blake3::Hash::from_bytes(record.component);
+    let path = folder.join(format!("{hash}.wasm"));
+    let bytes = std::fs::read(&path).map_err(|error| {
+        format!(
+            "the component {hash} of rule `{rule}`, which the journal names, cannot be read from {}: {error}",
+            path.display()
+        )
+    })?;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        format!("what the journal says of a version of rule `{rule}` cannot be read: {error}")
+    };
+    let mut limits: Limits = serde_json::from_str(&record.limits).map_err(|error| unreadable(&error))?;
+    for limit in [&mut limits.handle_cpu_ms, &mut limits.handle_wall_ms, &mut limits.init_cpu_ms] {
+        *limit = limit.saturating_mul(patience);
+    }
+    let configuration =
+        super::Configuration::from_json(&record.configuration).map_err(|error| unreadable(&error))?;
+    let manifest = Manifest { name: Some(rule.to_owned()), configuration, ..Manifest::default() };
+    let (_, version) = load(sandbox, &bytes, &manifest, &limits, budget).map_err(|error| {
+        format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error))
+    })?;
+    Ok(Arc::new(version))
 }

@@ -28,7 +28,11 @@ impl Keeper {
             if !overdue && !now {
                 return Ok(());
             }
-            tracing::warn!(rule, position, "the rule lags behind an erasure that is to be carried out: it is left behind");
+            tracing::warn!(
+                rule,
+                position,
+                "the rule lags behind an erasure that is to be carried out: it is left behind"
+            );
             self.skip(&rule, last + 1);
         }
         self.new_checkpoints(last + 1);
@@ -43,7 +47,8 @@ impl Keeper {
             remove_file(&older.path)?;
         }
         let subscriptions = |rule: &str| self.registry.subscriptions(rule);
-        let wanted: Vec<Wanted> = due.iter().map(|(_, _, erasure)| Wanted::of(erasure, &subscriptions)).collect();
+        let wanted: Vec<Wanted> =
+            due.iter().map(|(_, _, erasure)| Wanted::of(erasure, &subscriptions)).collect();
         let erased = self
             .shared
             .journal
@@ -53,7 +58,10 @@ impl Keeper {
             if self.shared.intake.append_wait(vec![done]).is_ok() {
                 let mut erasures = self.shared.erasures.write().unwrap_or_else(PoisonError::into_inner);
                 erasures.retain(|(asked, ..)| asked != position);
-                tracing::info!(asked = position, "an erasure is done: the last copy in the data folder is gone");
+                tracing::info!(
+                    asked = position,
+                    "an erasure is done: the last copy in the data folder is gone"
+                );
             }
         }
         tracing::info!(entries = erased, base = base.position, "entries of the journal were erased");
@@ -100,7 +108,8 @@ impl Wanted {
                     && key_of(event, &wanted.keyed_by).is_some_and(|key| self.erasure.names(&key))
             };
             return self.subscriptions.iter().any(given)
-                || event.extension("carperule") == Some(rule) && from_key.is_some_and(|key| self.erasure.names(key));
+                || event.extension("carperule") == Some(rule)
+                    && from_key.is_some_and(|key| self.erasure.names(key));
         }
         [event.subject.as_deref(), from_key].into_iter().flatten().any(|name| self.erasure.names(name))
     }

@@ -9,10 +9,24 @@ use super::disk::DiskFile;
 use super::*;
 use crate::journal::testing::{bodies, check, entries, groups};
 
-const SMALL: FileJournalOptions =
-    FileJournalOptions { segment_bytes: 200, cache_bytes: 3_000, new_segment: false, verify: false };
-const ONE: FileJournalOptions =
-    FileJournalOptions { segment_bytes: 1 << 20, cache_bytes: 0, new_segment: false, verify: true };
+const SMALL: FileJournalOptions = FileJournalOptions {
+    segment_bytes: 200,
+    cache_bytes: 3_000,
+    new_segment: false,
+    verify: false,
+    at_least: 0,
+    compress: false,
+    durability: Durability::Durable,
+};
+const ONE: FileJournalOptions = FileJournalOptions {
+    segment_bytes: 1 << 20,
+    cache_bytes: 0,
+    new_segment: false,
+    verify: true,
+    at_least: 0,
+    compress: false,
+    durability: Durability::Durable,
+};
 
 type Model = Vec<Vec<Arc<Entry>>>;
 

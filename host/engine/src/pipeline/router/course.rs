@@ -88,7 +88,8 @@ impl Course {
 
     /// What is for this rule alone.
     pub(super) fn put_own(&mut self, entry: &Arc<Entry>) {
-        let subscriptions = self.version.as_ref().map_or(&[][..], |version| &version.description.subscriptions);
+        let subscriptions =
+            self.version.as_ref().map_or(&[][..], |version| &version.description.subscriptions);
         let Some((key, subscription)) = own_key(&entry.body, subscriptions) else { return };
         let lane = Rule::lane_of(&key, self.buffers.len());
         self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription });
