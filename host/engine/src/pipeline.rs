@@ -92,25 +92,24 @@ pub(crate) struct ToCheckpoint {
 }
 
 impl Shared {
-    /// Tells whoever listens of a moment, and then takes its actions into the outbox. Returns why the rule
-    /// should rest, if so.
-    pub(crate) fn announce(&self, moment: &Arc<Moment>) -> Option<String> {
-        self.moment_count.fetch_add(1, Ordering::Relaxed);
+    /// Tells whoever listens of a moment, and then takes its actions into the outbox.
+    pub(crate) fn announce(&self, mut moment: Moment) -> Arc<Moment> {
+        moment.order = self.moment_count.fetch_add(1, Ordering::Relaxed) << 16;
+        let moment = Arc::new(moment);
         // Nobody listening is no error.
-        drop(self.moments.send(Arc::clone(moment)));
-        if moment.actions.is_empty()
-            || self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()])
+        drop(self.moments.send(Arc::clone(&moment)));
+        if !moment.actions.is_empty()
+            && !self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()])
         {
-            return None;
+            self.outbox.take(&moment, moment.position < self.recovered_to);
         }
-        self.outbox.take(moment, moment.position < self.recovered_to)
+        moment
     }
 
     /// Takes the actions of a moment that a checkpoint holds open.
     pub(crate) fn take_again(&self, moment: &Arc<Moment>) {
         if !self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
-            // Nothing rests yet.
-            drop(self.outbox.take(moment, true));
+            self.outbox.take(moment, true);
         }
     }
 

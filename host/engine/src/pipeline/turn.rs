@@ -356,6 +356,9 @@ impl LaneWorld for World<'_> {
         if let Some(reason) = over_quota(self.rule, limits) {
             return Some(Halt::quarantine(reason));
         }
+        if let Some(reason) = self.shared.outbox.holds_up(&self.rule.name) {
+            return Some(Halt::pause(reason));
+        }
         let care = self.rule.care();
         if care.letters.len() >= DEAD_LETTERS || care.letter_bytes >= DEAD_LETTER_BYTES {
             return Some(Halt::quarantine(format!(
@@ -368,12 +371,8 @@ impl LaneWorld for World<'_> {
     }
 
     fn emit(&self, moment: Moment) -> Arc<Moment> {
-        let moment = Arc::new(moment);
         self.rule.counters.moments.fetch_add(1, Ordering::Relaxed);
-        if let Some(reason) = self.shared.announce(&moment) {
-            self.rule.care().halt.get_or_insert_with(|| Halt::pause(reason));
-        }
-        moment
+        self.shared.announce(moment)
     }
 
     fn called(&self, inputs: usize, took: Duration, failure: Option<&CallFailure>) {
