@@ -2,12 +2,16 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what tests share may panic as tests do")]
 
 mod embed;
+mod faults;
 mod guests;
 mod hostile;
+mod kept;
 mod limits;
+mod operators;
 mod recorded;
 mod recovery;
 mod reload;
+mod replay;
 mod rules;
 mod scenarios;
 mod streams;

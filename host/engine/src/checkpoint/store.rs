@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use fjall::config::CompressionPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use super::base::{self, Base, BaseWriter};
@@ -33,7 +34,9 @@ impl Open {
         // A damaged store may bring fjall to a panic: it is made again like any other that cannot be opened.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = Database::builder(folder).worker_threads(1).cache_size(16 << 20).open()?;
-            let rows = database.keyspace("rules", KeyspaceCreateOptions::default)?;
+            // Not compressed: what is erased is then to be looked for in plain bytes.
+            let options = || KeyspaceCreateOptions::default().data_block_compression_policy(CompressionPolicy::disabled());
+            let rows = database.keyspace("rules", options)?;
             Ok(Open { database, rows })
         }));
         opened.unwrap_or_else(|_| Err(damaged(&folder.display().to_string(), "its store cannot be opened")))
