@@ -178,6 +178,11 @@ impl Appender {
 
     /// Makes a group durable, tells those who wait for it, and passes it on.
     fn commit(&mut self, group: Group) {
+        #[cfg(feature = "planted-faults")]
+        let group = self.tell_early(group);
+        #[cfg(feature = "planted-faults")]
+        let written = self.journal.append(&crate::planted::written(&group.entries));
+        #[cfg(not(feature = "planted-faults"))]
         let written = if group.entries.is_empty() { Ok(()) } else { self.journal.append(&group.entries) };
         {
             let mut state = self.intake.lock();
@@ -206,7 +211,11 @@ impl Appender {
         if !group.entries.is_empty() {
             (self.publish)(group.entries);
         }
-        for waiter in group.waiters {
+        self.tell(group.waiters);
+    }
+
+    fn tell(&self, waiters: Vec<Waiter>) {
+        for waiter in waiters {
             match waiter {
                 Waiter::Sender(reply, accepted) => {
                     self.intake.accepted.fetch_add(accepted.accepted as u64, Ordering::Relaxed);
@@ -216,6 +225,18 @@ impl Appender {
                 Waiter::Own(done, position) => done(Ok(position)),
             }
         }
+    }
+
+    #[cfg(feature = "planted-faults")]
+    fn tell_early(&self, mut group: Group) -> Group {
+        if crate::planted::acknowledges_early() {
+            let (senders, others) =
+                group.waiters.into_iter().partition(|waiter| matches!(waiter, Waiter::Sender(..)));
+            group.waiters = others;
+            self.tell(senders);
+            crate::planted::dawdle();
+        }
+        group
     }
 
     /// Tells all that wait that nothing more is journaled.

@@ -157,6 +157,8 @@ impl Lane {
             if suspects == 0 {
                 size = (size * 2).clamp(1, self.batch);
             }
+            #[cfg(feature = "planted-faults")]
+            let attempt = Attempt { finished: crate::planted::finished(attempt.finished), ..attempt };
             let done: Vec<Step> = steps.drain(..attempt.finished).collect();
             for key in attempt.again {
                 let mut row: VecDeque<Step> =

@@ -1,0 +1,92 @@
+//! The crash harness: a few rounds of it, and that it finds what it should. `make crash` is the real run.
+
+use std::path::Path;
+
+use carpe::{Event, Host};
+use carpe_tests::crash::model::{Book, Entry, chained};
+use carpe_tests::crash::{Options, Report, folder_in, run};
+use carpe_tests::daemon::{carpe, carpe_with_planted_faults};
+use carpe_tests::folder::Folder;
+use carpe_tests::guests::{guest, sandbox};
+use carpe_tests::settle;
+use serde_json::json;
+
+/// Makes rounds until something is found. Its folder is kept if that was not to be.
+fn crash(carpe: &Path, plant: Option<&str>, rounds: u64) -> Report {
+    let folder = folder_in(None);
+    let report = run(&Options {
+        rounds,
+        seed: 11,
+        carpe: carpe.to_owned(),
+        plant: plant.map(str::to_owned),
+        configuration: String::new(),
+        folder: folder.path().to_owned(),
+    });
+    println!("{report}");
+    if plant.is_none() && !report.is_clean() {
+        panic!("{:#?}\n{}", report.violations, folder.keep().display());
+    }
+    report
+}
+
+#[test]
+fn a_host_that_is_killed_keeps_its_books() {
+    let report = crash(carpe(), None, 8);
+    assert!(report.accepted > 0 && report.requests.1 > 0, "{report:?}");
+}
+
+#[test]
+fn planted_faults_are_found() {
+    let carpe = carpe_with_planted_faults();
+    for (fault, of) in [
+        ("lost-group", (|report| report.lost) as fn(&Report) -> u64),
+        ("double-apply", |report| report.doubled),
+        ("early-acknowledgement", |report| report.lost),
+        ("checkpoint-ahead", |report| report.lost),
+    ] {
+        let report = crash(carpe, Some(fault), 30);
+        assert!(of(&report) > 0, "{fault} is not found: {report:?}");
+    }
+}
+
+#[test]
+fn the_ledger_keeps_books_of_events_timers_and_outcomes() {
+    let folder = Folder::new();
+    folder.plugin("it", guest("ledger"), "");
+    let host = Host::builder().plugins_dir(folder.path()).sandbox(sandbox()).start().expect("starts");
+    let entries = [
+        Entry { n: 1, set_ms: Some(0), ..Entry::default() },
+        Entry { n: 2, set_ms: Some(3_600_000), ..Entry::default() },
+        Entry { n: 3, cancel: Some(2), note: true, ..Entry::default() },
+        Entry { n: 3, ..Entry::default() },
+        Entry { n: 6, set_ms: Some(3_600_000), ..Entry::default() },
+        Entry { n: 7, shift: Some((6, 7_200_000)), ..Entry::default() },
+    ];
+    let chain = entries.iter().map(|entry| entry.n).fold(0, chained);
+    let events = entries.into_iter().enumerate().map(|(place, entry)| {
+        Event::new(place.to_string(), "/tests/ledger", "ledger.entry")
+            .with_subject("key")
+            .with_json(json!(entry).to_string())
+    });
+    host.submit_all(events.collect()).expect("room").wait().expect("accepted");
+    settle(&host);
+    let state = host.state("ledger", "key").expect("a state");
+    let mut book: Book = serde_json::from_slice(&state).expect("a book");
+    assert_eq!(book.waiting.keys().collect::<Vec<_>>(), ["6"]);
+    book.waiting.clear();
+    let expected = Book {
+        events: 6,
+        last: 7,
+        chain,
+        recent: vec![2, 3, 3, 6, 7],
+        missing: 2,
+        repeated: 1,
+        set: 3,
+        fired: 1,
+        cancelled: 1,
+        // No route takes the note: it is withheld.
+        failed: 1,
+        ..Book::default()
+    };
+    assert_eq!(book, expected);
+}
