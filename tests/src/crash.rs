@@ -165,13 +165,13 @@ impl Harness {
     }
 
     fn kill_while_it_starts(&mut self, site: &Site) {
-        let started = site.start();
+        let started = site.start(1 + self.chance.below(4));
         self.pass(400);
         started.kill();
     }
 
     fn kill_under_load(&mut self, site: &Site, shape: u64) -> Result<(), String> {
-        let mut host = site.start();
+        let mut host = site.start(1 + self.chance.below(4));
         let url = host.ready()?;
         // Of some rounds the books are read while nothing else goes on, of some under load, of some not at all.
         if (40..65).contains(&shape) {
@@ -264,7 +264,7 @@ impl Harness {
         self.receiver.calm_down();
         site.put_version(0);
         // Anew, so that what has failed often is tried at once.
-        let mut host = site.start();
+        let mut host = site.start(2);
         let url = host.ready()?;
         for sender in &mut self.senders {
             if !self.runtime.block_on(sender.finish(&url)) {
@@ -292,7 +292,7 @@ impl Harness {
         host.ask_to_stop();
         let status = host.ended()?;
         assert!(status.success(), "a stop that was asked for: {status}\n{}", site.last_words());
-        let mut host = site.start();
+        let mut host = site.start(3);
         let url = host.ready()?;
         let again = self.books(&mut host, &url)?;
         assert_eq!(books, again, "a stop and a start change nothing");
@@ -315,9 +315,10 @@ impl Harness {
     }
 }
 
-/// A folder below `parent`, or below the system's for temporary files.
-pub fn folder_in(parent: Option<&Path>) -> tempfile::TempDir {
+/// A folder below `parent`, or below the system's for temporary files. It stays: who made it removes it when nothing is
+/// to be looked for in it.
+pub fn folder_in(parent: Option<&Path>) -> PathBuf {
     let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
     std::fs::create_dir_all(&parent).expect("a folder");
-    tempfile::Builder::new().prefix("carpe-crash-").tempdir_in(parent).expect("a folder")
+    tempfile::Builder::new().prefix("carpe-crash-").tempdir_in(parent).expect("a folder").keep()
 }

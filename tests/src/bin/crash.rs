@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         carpe: command.unwrap_or_else(|| carpe().to_owned()),
         plant: std::env::var("CARPE_PLANT").ok(),
         configuration,
-        folder: folder.path().to_owned(),
+        folder: folder.clone(),
     };
     let begun = Instant::now();
     let report = run(&options);
@@ -55,7 +55,9 @@ fn main() -> ExitCode {
         eprintln!("and {} more", report.violations.len() - SHOWN);
     }
     if keep.is_some() || !report.is_clean() {
-        eprintln!("the host's folder: {}", folder.keep().display());
+        eprintln!("the host's folder: {}", folder.display());
+    } else {
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
     let (requests, actions) = report.requests;
     println!("{:.1?}, {actions} actions in {requests} requests", begun.elapsed());

@@ -92,7 +92,11 @@ impl Sender {
 impl Plan {
     fn next(&mut self, chance: &mut Chance) -> Entry {
         self.n += 1;
-        let mut entry = Entry { n: self.n, ..Entry::default() };
+        let mut entry = Entry { n: self.n, echo: chance.percent(8), ..Entry::default() };
+        if chance.below(300) == 0 {
+            entry.fail = Some(if chance.percent(50) { "trap" } else { "error" });
+            return entry;
+        }
         if chance.percent(30) {
             entry.note = true;
             entry.expires_ms = chance.percent(30).then(|| chance.below(400));

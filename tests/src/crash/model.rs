@@ -34,6 +34,9 @@ pub struct Entry {
     pub shift: Option<(u64, u64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel: Option<u64>,
+    pub echo: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail: Option<&'static str>,
 }
 
 /// What the guest `ledger` keeps for a key.
@@ -60,6 +63,9 @@ pub struct Book {
     pub expired: u64,
     pub failed: u64,
     pub unasked: u64,
+    pub called: BTreeSet<u64>,
+    pub echoed: u64,
+    pub ghosts: u64,
 }
 
 /// An action, by what it is about.
@@ -146,11 +152,17 @@ struct Account {
     /// The number of the last event that was sent, and of the last that was acknowledged.
     sent: u64,
     acknowledged: u64,
+    /// The hash over the numbers of the events so far, after each that was sent.
+    chains: Vec<u64>,
     /// Events that asked for a note; whether it may expire.
     notes: BTreeMap<u64, bool>,
     /// Events that set a timer, and timers that an event may have cancelled.
     timers: BTreeSet<u64>,
     cancels: BTreeSet<u64>,
+    /// Events whose echo is to come back.
+    echoes: BTreeSet<u64>,
+    /// Events that the rule fails on: they are set aside, and have no effect.
+    failing: BTreeSet<u64>,
 }
 
 /// What the receiver saw of an action.
@@ -167,6 +179,15 @@ impl Model {
         let account = self.accounts.entry(key.to_owned()).or_default();
         assert_eq!(entry.n, account.sent + 1, "events of a key are numbered");
         account.sent = entry.n;
+        let chain = account.chains.last().copied().unwrap_or(0);
+        account.chains.push(if entry.fail.is_some() { chain } else { chained(chain, entry.n) });
+        if entry.fail.is_some() {
+            account.failing.insert(entry.n);
+            return;
+        }
+        if entry.echo {
+            account.echoes.insert(entry.n);
+        }
         if entry.note {
             account.notes.insert(entry.n, entry.expires_ms.is_some());
         }
@@ -247,21 +268,35 @@ impl Model {
     pub fn book(&mut self, key: &str, at_least: u64, book: &Book) {
         let Some(account) = self.accounts.get(key) else { return };
         let up_to = |set: &mut dyn Iterator<Item = &u64>| set.filter(|&&n| n <= book.last).count() as u64;
+        let set_aside = up_to(&mut account.failing.iter());
+        let echoes = up_to(&mut account.echoes.iter());
+        let echoed = book.echoed + book.called.len() as u64;
+        let missing = book.missing.saturating_sub(set_aside);
+        // The last ones may be such that have no effect.
+        let at_least = (0..=at_least).rev().find(|n| !account.failing.contains(n)).unwrap_or(0);
         let timers = up_to(&mut account.timers.iter());
         let notes = up_to(&mut account.notes.keys());
         let waiting = book.waiting.len() as u64;
         let told = book.delivered + book.rejected + book.expired + book.failed;
         let heard = told + book.open.len() as u64;
-        let chain = (1..=book.last).fold(0, chained);
-        let in_order = book.missing + book.repeated == 0;
+        let chain = match usize::try_from(book.last).unwrap_or(usize::MAX) {
+            0 => Some(0),
+            last => account.chains.get(last - 1).copied(),
+        };
+        let in_order = book.missing == set_aside && book.repeated == 0;
         use Wrong::{Doubled, Lost, Reordered};
         let found = [
-            (Lost, book.missing, "events between others are missing"),
+            (Lost, missing, "events between others are missing"),
+            (Doubled, set_aside.saturating_sub(book.missing), "events were counted that the rule fails on"),
             (Lost, at_least.saturating_sub(book.last), "the last accepted events are missing"),
             (Doubled, book.repeated, "events were counted again"),
             (Doubled, book.last.saturating_sub(account.sent), "events were counted that were never sent"),
-            (Reordered, u64::from(in_order && book.chain != chain), "events came in another order"),
-            (Lost, timers.saturating_sub(book.set + book.missing), "timers were not set"),
+            (
+                Reordered,
+                u64::from(in_order && chain.is_some_and(|chain| book.chain != chain)),
+                "events came in another order",
+            ),
+            (Lost, timers.saturating_sub(book.set + missing), "timers were not set"),
             (Doubled, book.set.saturating_sub(timers), "timers were set that nobody asked for"),
             (Lost, book.set.saturating_sub(book.fired + book.cancelled + waiting), "timers are gone"),
             (
@@ -272,9 +307,12 @@ impl Model {
             (Doubled, book.strays, "timers fired that were not set"),
             (Reordered, book.early, "timers fired before they were due"),
             (Reordered, book.overtaken, "timers came after what they should have come before"),
-            (Lost, notes.saturating_sub(heard + book.missing), "outcomes are gone"),
+            (Lost, notes.saturating_sub(heard + missing), "outcomes are gone"),
             (Doubled, heard.saturating_sub(notes), "there are more outcomes than notes"),
             (Doubled, book.unasked, "outcomes were heard that were not open"),
+            (Lost, echoes.saturating_sub(echoed + missing), "echoes are gone"),
+            (Doubled, echoed.saturating_sub(echoes), "there are more echoes than calls"),
+            (Doubled, book.ghosts, "echoes came back that nobody waited for"),
         ];
         for (wrong, count, what) in found {
             if count > 0 {
@@ -320,6 +358,7 @@ impl Model {
             (Doubled, rang.saturating_sub(book.fired), "more timers rang than fired".to_owned()),
             (Lost, book.waiting.len() as u64, "timers never fired".to_owned()),
             (Lost, book.open.len() as u64, "outcomes never came".to_owned()),
+            (Lost, book.called.len() as u64, "echoes never came back".to_owned()),
             (
                 Lost,
                 book.delivered.saturating_sub(taken),

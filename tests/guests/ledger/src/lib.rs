@@ -2,6 +2,7 @@
 //! The crash harness (`tests/src/crash`) compares them with what it sent and received.
 //!
 //! `ledger.entry`: numbered from 1 per key; see [`Entry`] for what else one asks for.
+//! `ledger.echo`: what came back into the host of an entry that asked for it.
 //! `ledger.ask`: answered by the action `ledger.answer`, `{"ask", "key", "book"}`; changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,24 @@ struct Entry {
     shift: Option<(u64, u64)>,
     /// Cancel the timer of an earlier event, if it is still set.
     cancel: Option<u64>,
+    /// Emit the action `ledger.echo`, which is to come back as an event.
+    echo: bool,
+    /// Fail instead of all that.
+    fail: Option<Failure>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Failure {
+    /// The host has to decide that the event is set aside.
+    Trap,
+    /// The event is set aside because the rule says so.
+    Error,
+}
+
+#[derive(Deserialize)]
+struct Echo {
+    n: u64,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +85,11 @@ struct Book {
     failed: u64,
     /// Outcomes of notes that are not open.
     unasked: u64,
+
+    /// Entries whose echo has not come back; echoes that have; those that nobody waited for.
+    called: BTreeSet<u64>,
+    echoed: u64,
+    ghosts: u64,
 }
 
 impl Rule for Ledger {
@@ -80,8 +104,25 @@ impl Rule for Ledger {
                 .action("ledger.answer", json!({"ask": ask, "key": event.key(), "book": book}));
             return Ok(());
         }
+        if event.kind() == "ledger.echo" {
+            let Echo { n } = event.data()?;
+            match book.called.remove(&n) {
+                true => book.echoed += 1,
+                false => book.ghosts += 1,
+            }
+            return Ok(());
+        }
         let entry: Entry = event.data()?;
+        match entry.fail {
+            Some(Failure::Trap) => panic!("asked to"),
+            Some(Failure::Error) => return Err(Error::new("asked to")),
+            None => {}
+        }
         book.count(entry.n);
+        if entry.echo {
+            book.called.insert(entry.n);
+            out.moment("ledger.called").action("ledger.echo", json!({"n": entry.n}));
+        }
         if entry.note {
             book.open.insert(entry.n);
             let mut moment = out.moment("ledger.noted");
@@ -172,10 +213,13 @@ export_rule!(
     Ledger,
     on("ledger.entry")
         .on("ledger.ask")
+        .on("ledger.echo")
         .moment("ledger.asked")
+        .moment("ledger.called")
         .moment("ledger.noted")
         .moment("ledger.rang")
         .action("ledger.answer")
+        .action("ledger.echo")
         .action("ledger.note")
         .action("ledger.ring")
 );

@@ -203,3 +203,46 @@ fn what_can_expire_need_not_arrive() {
     model.last_book(KEY, &book);
     assert_eq!(totals(&model), [0; 4]);
 }
+
+#[test]
+fn what_is_set_aside_has_no_effect() {
+    let of = |counted: bool, at_the_end: bool| {
+        let (mut model, mut book) = (model(), book());
+        let fails = Entry { n: 4, fail: Some("trap"), ..Entry::default() };
+        model.sent(KEY, &fails);
+        model.acknowledged(KEY, 4);
+        if counted {
+            book = Book { events: 4, last: 4, chain: chained(book.chain, 4), ..book };
+        }
+        if !at_the_end {
+            model.sent(KEY, &Entry { n: 5, ..Entry::default() });
+            let missing = u64::from(!counted);
+            let (events, chain) = (book.events + 1, chained(book.chain, 5));
+            book = Book { events, last: 5, chain, missing, ..book };
+        }
+        model.book(KEY, 4, &book);
+        totals(&model)
+    };
+    assert_eq!(of(false, true), [0; 4]);
+    assert_eq!(of(false, false), [0; 4]);
+    assert_eq!(of(true, true), [0, 1, 0, 0]);
+    assert_eq!(of(true, false), [0, 1, 0, 0]);
+}
+
+#[test]
+fn an_echo_comes_back_once() {
+    let of = |change: fn(&mut Book)| {
+        let mut model = Model::default();
+        model.sent(KEY, &Entry { n: 1, echo: true, ..Entry::default() });
+        model.acknowledged(KEY, 1);
+        let mut book = Book { events: 1, last: 1, chain: chained(0, 1), echoed: 1, ..Book::default() };
+        change(&mut book);
+        model.book(KEY, 1, &book);
+        model.last_book(KEY, &book);
+        totals(&model)
+    };
+    assert_eq!(of(|_| {}), [0; 4]);
+    assert_eq!(of(|book| book.ghosts = 1), [0, 1, 0, 0]);
+    assert_eq!(of(|book| book.echoed = 0), [1, 0, 0, 0]);
+    assert_eq!(of(|book| (book.echoed, book.called) = (0, [1].into())), [1, 0, 0, 0]);
+}
