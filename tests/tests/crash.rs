@@ -40,7 +40,9 @@ fn a_host_that_is_killed_keeps_its_books() {
 fn planted_faults_are_found() {
     let carpe = carpe_with_planted_faults();
     // Which number is not 0 depends: what a group has lost can be sent again, and then comes under a second key.
-    for fault in ["lost-group", "double-apply", "early-acknowledgement", "checkpoint-ahead"] {
+    let faults =
+        ["lost-group", "double-apply", "early-acknowledgement", "checkpoint-ahead", "late-try", "swapped"];
+    for fault in faults {
         let report = crash(carpe, Some(fault), 40);
         assert!(!report.is_clean(), "{fault} is not found: {report:?}");
     }
@@ -82,7 +84,7 @@ fn the_ledger_keeps_books_of_events_timers_and_outcomes() {
         last: 10,
         chain,
         recent: vec![3, 3, 6, 7, 10],
-        missing: 4,
+        holes: [4, 5, 8, 9].into(),
         repeated: 1,
         set: 3,
         fired: 1,

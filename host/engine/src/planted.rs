@@ -3,13 +3,15 @@
 //! the environment variable `CARPE_PLANT` names it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::checkpoint::RuleRecord;
+use crate::event::Instant;
 use crate::journal::{Body, Entry};
+use crate::pipeline::step::Step;
 
 /// How long senders know more than the journal.
 const EARLY: Duration = Duration::from_millis(30);
@@ -20,6 +22,8 @@ enum Fault {
     DoubleApply,
     EarlyAcknowledgement,
     CheckpointAhead,
+    LateTry,
+    Swapped,
 }
 
 static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| match std::env::var("CARPE_PLANT").as_deref() {
@@ -27,6 +31,8 @@ static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| match std::env::var("CA
     Ok("double-apply") => Some(Fault::DoubleApply),
     Ok("early-acknowledgement") => Some(Fault::EarlyAcknowledgement),
     Ok("checkpoint-ahead") => Some(Fault::CheckpointAhead),
+    Ok("late-try") => Some(Fault::LateTry),
+    Ok("swapped") => Some(Fault::Swapped),
     _ => None,
 });
 
@@ -67,4 +73,18 @@ pub(crate) fn dawdle() {
 pub(crate) fn ahead(record: &RuleRecord) -> RuleRecord {
     let ahead = if is_due(Fault::CheckpointAhead, 1) { 5 } else { 0 };
     RuleRecord { position: record.position + ahead, ..record.clone() }
+}
+
+/// When a moment expires, as the outbox believes: never.
+pub(crate) fn expires(instant: Option<Instant>) -> Option<Instant> {
+    instant.filter(|_| !is_due(Fault::LateTry, 1))
+}
+
+/// The order in which a lane's steps are given to the rule: sometimes the second comes first.
+pub(crate) fn in_order(mut steps: VecDeque<Step>) -> VecDeque<Step> {
+    let two_of_a_key = steps.len() > 1 && steps[0].key() == steps[1].key();
+    if two_of_a_key && is_due(Fault::Swapped, 5) {
+        steps.swap(0, 1);
+    }
+    steps
 }

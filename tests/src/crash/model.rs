@@ -48,7 +48,8 @@ pub struct Book {
     pub last: u64,
     pub chain: u64,
     pub recent: Vec<u64>,
-    pub missing: u64,
+    pub holes: BTreeSet<u64>,
+    pub disordered: u64,
     pub repeated: u64,
     pub set: u64,
     pub fired: u64,
@@ -268,10 +269,11 @@ impl Model {
     pub fn book(&mut self, key: &str, at_least: u64, book: &Book) {
         let Some(account) = self.accounts.get(key) else { return };
         let up_to = |set: &mut dyn Iterator<Item = &u64>| set.filter(|&&n| n <= book.last).count() as u64;
-        let set_aside = up_to(&mut account.failing.iter());
         let echoes = up_to(&mut account.echoes.iter());
         let echoed = book.echoed + book.called.len() as u64;
-        let missing = book.missing.saturating_sub(set_aside);
+        // Those that the rule fails on, and no others, have no effect.
+        let missing = book.holes.difference(&account.failing).count() as u64;
+        let revived = up_to(&mut account.failing.difference(&book.holes));
         // The last ones may be such that have no effect.
         let at_least = (0..=at_least).rev().find(|n| !account.failing.contains(n)).unwrap_or(0);
         let timers = up_to(&mut account.timers.iter());
@@ -283,13 +285,14 @@ impl Model {
             0 => Some(0),
             last => account.chains.get(last - 1).copied(),
         };
-        let in_order = book.missing == set_aside && book.repeated == 0;
+        let in_order = missing + revived + book.repeated + book.disordered == 0;
         use Wrong::{Doubled, Lost, Reordered};
         let found = [
             (Lost, missing, "events between others are missing"),
-            (Doubled, set_aside.saturating_sub(book.missing), "events were counted that the rule fails on"),
+            (Doubled, revived, "events were counted that were set aside"),
             (Lost, at_least.saturating_sub(book.last), "the last accepted events are missing"),
             (Doubled, book.repeated, "events were counted again"),
+            (Reordered, book.disordered, "events came after later ones"),
             (Doubled, book.last.saturating_sub(account.sent), "events were counted that were never sent"),
             (
                 Reordered,

@@ -113,6 +113,8 @@ impl Lane {
         let Some(version) = self.version.clone() else {
             return Ok(());
         };
+        #[cfg(feature = "planted-faults")]
+        let steps = crate::planted::in_order(steps);
         let mut instance = None;
         // Rows share no keys; the last is next.
         let mut rows = vec![(steps, self.batch)];

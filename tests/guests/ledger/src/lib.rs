@@ -64,7 +64,9 @@ struct Book {
     /// A hash over all numbers in their order.
     chain: u64,
     recent: Vec<u64>,
-    missing: u64,
+    /// Numbers that were passed over; events that came after a later one; those that were counted before.
+    holes: BTreeSet<u64>,
+    disordered: u64,
     repeated: u64,
 
     set: u64,
@@ -195,11 +197,13 @@ impl Book {
         if self.recent.len() > 5 {
             self.recent.remove(0);
         }
-        if n <= self.last {
-            self.repeated += 1;
-        } else {
-            self.missing += n - self.last - 1;
+        if n > self.last {
+            self.holes.extend(self.last + 1..n);
             self.last = n;
+        } else if self.holes.remove(&n) {
+            self.disordered += 1;
+        } else {
+            self.repeated += 1;
         }
     }
 }

@@ -95,7 +95,7 @@ fn a_lost_group_shows() {
     assert_eq!(of_book(end), [2, 0, 0, 0], "the last two events");
     let middle = |book: &mut Book| {
         let chain = [1, 3].into_iter().fold(0, chained);
-        *book = Book { events: 2, last: 3, chain, missing: 1, delivered: 1, ..Book::default() };
+        *book = Book { events: 2, last: 3, chain, holes: [2].into(), delivered: 1, ..Book::default() };
     };
     assert_eq!(of_book(middle), [1, 0, 0, 0], "one in the middle, and the timer that it would have set");
     let mut model = model();
@@ -124,6 +124,7 @@ fn a_double_apply_shows() {
 fn another_order_shows() {
     let swapped = |book: &mut Book| book.chain = [2, 1, 3].into_iter().fold(0, chained);
     assert_eq!(of_book(swapped), [0, 0, 1, 0]);
+    assert_eq!(of_book(|book| book.disordered = 1), [0, 0, 1, 0]);
     assert_eq!(of_book(|book| book.early = 1), [0, 0, 1, 0], "a timer before it was due");
     assert_eq!(of_book(|book| book.overtaken = 1), [0, 0, 1, 0], "an event before a timer that was due");
 }
@@ -216,9 +217,9 @@ fn what_is_set_aside_has_no_effect() {
         }
         if !at_the_end {
             model.sent(KEY, &Entry { n: 5, ..Entry::default() });
-            let missing = u64::from(!counted);
+            let holes = if counted { BTreeSet::new() } else { BTreeSet::from([4]) };
             let (events, chain) = (book.events + 1, chained(book.chain, 5));
-            book = Book { events, last: 5, chain, missing, ..book };
+            book = Book { events, last: 5, chain, holes, ..book };
         }
         model.book(KEY, 4, &book);
         totals(&model)
