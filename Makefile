@@ -3,7 +3,11 @@ TARGET  := $(or $(CARGO_TARGET_DIR),target)
 CARPE   := $(TARGET)/debug/carpe
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help setup build plugins demo test lint bench
+# Of `make crash`: how often the host is killed, and what chance goes by.
+ROUNDS  := 100
+SEED    := 1
+
+.PHONY: help setup build plugins demo test crash lint bench
 
 help:           ## list what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
@@ -26,6 +30,10 @@ demo: plugins   ## a host, a simulated city, and a plugin that is replaced while
 test: setup     ## all tests
 	cargo test --workspace
 	cargo test --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests
+	$(MAKE) crash
+
+crash: setup build ## kill the host ROUNDS=100 times at random, by SEED=1, and look for what is lost
+	cargo run --package carpe-tests --bin crash -- --carpe $(CARPE) --rounds $(ROUNDS) --seed $(SEED)
 
 lint: setup     ## formatting, clippy and the documentation's links
 	cargo fmt --all --check

@@ -3,7 +3,7 @@
 mod binary;
 
 use std::fs::{File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use tokio::runtime::Runtime;
 use crate::folder::Folder;
 use crate::wait_for;
 
+pub use binary::{carpe, carpe_with_planted_faults};
+
 /// Listeners on free ports: `addresses.json` in the data folder tells which.
-const LISTEN: &str = "[listen]\nevents = '127.0.0.1:0'\noperators = '127.0.0.1:0'\n";
+pub(crate) const LISTEN: &str = "[listen]\nevents = '127.0.0.1:0'\noperators = '127.0.0.1:0'\n";
 
 /// All that a daemon needs and leaves: configuration, plugins, data. It outlives the daemon, and goes when dropped.
 pub struct Home {
@@ -42,7 +44,7 @@ impl Home {
 
     /// `carpe`, to be called in this home. Standard output goes to the file `out`, errors to `log`: both grow.
     pub fn carpe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary::path());
+        let mut command = Command::new(carpe());
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command.stdout(self.appended("out")).stderr(self.appended("log"));
         command
@@ -85,11 +87,26 @@ pub struct Daemon<'h> {
     addresses: Addresses,
 }
 
+/// Where a daemon listens.
 #[derive(Default, Deserialize)]
-struct Addresses {
+pub(crate) struct Addresses {
     pid: u32,
-    events: String,
+    pub(crate) events: String,
     operators: String,
+}
+
+impl Addresses {
+    /// None: not there yet, or left behind by one that was killed.
+    pub(crate) fn read(data: &Path, daemon: &Child) -> Option<Addresses> {
+        let text = std::fs::read(data.join("addresses.json")).ok()?;
+        serde_json::from_slice(&text).ok().filter(|addresses: &Addresses| addresses.pid == daemon.id())
+    }
+}
+
+/// Asks a daemon to stop, as `kill` does.
+pub(crate) fn ask_to_stop(daemon: &Child) {
+    let asked = Command::new("kill").arg(daemon.id().to_string()).status().expect("kill");
+    assert!(asked.success());
 }
 
 impl Daemon<'_> {
@@ -133,18 +150,15 @@ impl Daemon<'_> {
 
     /// Asks it to stop, as `kill` does, and waits until it has.
     pub fn stop(mut self) -> ExitStatus {
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
-        assert!(asked.success());
+        ask_to_stop(&self.child);
         wait_for("the daemon stops", || self.child.try_wait().expect("it ran"))
     }
 
-    /// None: not there yet, or left behind by one that was killed.
     fn read_addresses(&mut self) -> Option<Addresses> {
         if let Some(status) = self.child.try_wait().expect("it ran") {
             panic!("the daemon ended: {status}\n{}", self.home.text("log"));
         }
-        let text = std::fs::read(self.home.file("data/addresses.json")).ok()?;
-        serde_json::from_slice(&text).ok().filter(|addresses: &Addresses| addresses.pid == self.child.id())
+        Addresses::read(&self.home.file("data"), &self.child)
     }
 
     fn request(

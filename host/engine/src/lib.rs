@@ -28,6 +28,8 @@ mod limits;
 mod moment;
 mod outbox;
 mod pipeline;
+#[cfg(feature = "planted-faults")]
+mod planted;
 pub mod plugin;
 mod recovery;
 pub mod replay;

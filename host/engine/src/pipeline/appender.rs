@@ -217,6 +217,8 @@ impl Appender {
 
     /// Makes a group durable, tells those who wait for it, and passes it on.
     fn commit(&mut self, group: Group) {
+        #[cfg(feature = "planted-faults")]
+        let group = tell_early(group);
         let written = if group.entries.is_empty() { Ok(()) } else { self.journal.append(&group.entries) };
         {
             let mut state = self.intake.lock();
@@ -376,4 +378,19 @@ struct Work {
     advance: Option<Instant>,
     /// What was written is to be made durable.
     sync: bool,
+}
+
+/// A planted fault.
+#[cfg(feature = "planted-faults")]
+fn tell_early(mut group: Group) -> Group {
+    if crate::planted::acknowledges_early() {
+        for waiter in std::mem::take(&mut group.waiters) {
+            match waiter {
+                Waiter::Sender(reply, accepted) => drop(reply.send(Ok(accepted))),
+                own => group.waiters.push(own),
+            }
+        }
+        crate::planted::dawdle();
+    }
+    group
 }

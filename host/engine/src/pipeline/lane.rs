@@ -172,6 +172,8 @@ impl Lane {
             self.change_keys(&steps);
             return Ok(());
         };
+        #[cfg(feature = "planted-faults")]
+        let steps = crate::planted::in_order(steps);
         let mut instance = None;
         // Rows share no keys; the last is next.
         let mut rows = vec![(steps, self.batch)];
@@ -216,6 +218,8 @@ impl Lane {
             if suspects == 0 {
                 size = (size * 2).clamp(1, self.batch);
             }
+            #[cfg(feature = "planted-faults")]
+            let attempt = Attempt { finished: crate::planted::finished(attempt.finished), ..attempt };
             let done: Vec<Step> = steps.drain(..attempt.finished).collect();
             for key in attempt.again {
                 let mut row: VecDeque<Step> =

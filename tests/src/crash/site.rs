@@ -1,0 +1,176 @@
+//! Where the host that is killed lives: its configuration, its plugin in several versions, and its process.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::chance::Chance;
+use crate::PATIENCE;
+use crate::daemon::{Addresses, LISTEN, ask_to_stop};
+use crate::receiver::SECRET;
+
+/// How long the host gives one try of the webhook.
+pub const TRY_MS: u64 = 400;
+
+/// The folder of a host, and how it is started.
+pub struct Site {
+    folder: PathBuf,
+    carpe: PathBuf,
+    /// Which fault is on, in a host that was built with them.
+    plant: Option<String>,
+    component: Arc<[u8]>,
+}
+
+/// A host that was started. It is killed when dropped.
+pub struct Started<'s> {
+    site: &'s Site,
+    child: Child,
+}
+
+impl Site {
+    /// Writes the configuration, with `more` tables at its end, and a first version of the plugin.
+    pub fn new(
+        folder: &Path,
+        carpe: &Path,
+        plant: Option<String>,
+        component: Arc<[u8]>,
+        hook: &str,
+        more: &str,
+    ) -> Site {
+        // Little of everything, so that whatever happens now and then happens often.
+        let configuration = format!(
+            "data = 'data'\nplugins = 'plugins'\n{LISTEN}\
+             [checkpoints]\nevery_ms = 100\n\
+             [retry]\nfirst_ms = 20\n\
+             [limits]\ntimers_per_key = 1000\n\
+             [shutdown]\ndrain_ms = 2000\n\
+             [moments]\nprint = 'none'\n\
+             [sink.hook]\nkind = 'webhook'\nurl = '{hook}'\nsecret = '{SECRET}'\ntimeout_ms = {TRY_MS}\n\
+             [[route]]\naction = 'ledger.echo'\nhost = true\n\
+             [[route]]\naction = 'ledger.*'\nsink = 'hook'\n{more}\n"
+        );
+        fs::create_dir_all(folder.join("plugins")).expect("a folder");
+        fs::write(folder.join("carpe.toml"), configuration).expect("written");
+        let site = Site { folder: folder.to_owned(), carpe: carpe.to_owned(), plant, component };
+        site.put_version(0);
+        site
+    }
+
+    /// Replaces the plugin: mostly by another version, sometimes by something that is none.
+    pub fn replace(&self, chance: &mut Chance) {
+        if chance.percent(75) {
+            return self.put_version(chance.below(12));
+        }
+        match chance.below(4) {
+            0 => self.put("ledger.wasm", &self.component[..self.component.len() / 2]),
+            1 => self.put("ledger.wasm", b"no component at all"),
+            2 => self.put("ledger.toml", b"[configuration]\nverison = 1\n"),
+            _ => self.put("ledger.toml", b"[configuration\n"),
+        }
+    }
+
+    /// One of twelve versions, which all do the same: four configurations of three builds.
+    pub fn put_version(&self, version: u64) {
+        // Its failures are asked for: they are no reason not to trust it.
+        let manifest =
+            format!("[configuration]\nversion = {}\n[release]\nset_aside = 1_000_000\n", version / 3);
+        self.put("ledger.toml", manifest.as_bytes());
+        let mut build = self.component.to_vec();
+        // A custom section, which changes nothing but the hash: its number, its length, its name, its content.
+        build.extend_from_slice(&[0, 7, 5]);
+        build.extend_from_slice(b"build");
+        build.push(u8::try_from(version % 3).unwrap());
+        self.put("ledger.wasm", &build);
+    }
+
+    /// In one step, as careful tools do.
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let (part, whole) = (self.folder.join("plugins/.part"), self.folder.join("plugins").join(name));
+        fs::write(&part, bytes).expect("written");
+        fs::rename(part, whole).expect("renamed");
+    }
+
+    /// Starts the host with so many threads for its rules, and does not wait.
+    pub fn start(&self, threads: u64) -> Started<'_> {
+        let mut command = Command::new(&self.carpe);
+        command
+            .args(["run", "--threads", &threads.to_string()])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(self.log());
+        command.env_remove("CARPE_PLANT");
+        if let Some(plant) = &self.plant {
+            command.env("CARPE_PLANT", plant);
+        }
+        Started { site: self, child: command.spawn().expect("carpe starts") }
+    }
+
+    fn log(&self) -> File {
+        OpenOptions::new().create(true).append(true).open(self.folder.join("log")).expect("a file")
+    }
+
+    /// The last lines of the host's log.
+    pub fn last_words(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
+    }
+}
+
+impl Started<'_> {
+    /// Waits until it takes events. Returns where. `Err`: why it never will.
+    pub fn ready(&mut self) -> Result<String, String> {
+        let data = self.site.folder.join("data");
+        self.wait("it is not ready", |child| Addresses::read(&data, child).map(|addresses| addresses.events))
+    }
+
+    /// Waits until `look` gives something. `Err`: the host ended, or it took too long.
+    pub fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&Child) -> Option<T>) -> Result<T, String> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(&self.child) {
+                return Ok(found);
+            }
+            if let Some(status) = self.child.try_wait().expect("it ran") {
+                return Err(format!("it ended by itself, {status}:\n{}", self.site.last_words()));
+            }
+            if Instant::now() > until {
+                return Err(format!("{what} after {PATIENCE:?}:\n{}", self.site.last_words()));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it ran");
+        self.child.wait().expect("it ran");
+    }
+
+    /// Asks it to stop, and goes on.
+    pub fn ask_to_stop(&self) {
+        ask_to_stop(&self.child);
+    }
+
+    /// Waits until it has stopped.
+    pub fn ended(mut self) -> Result<ExitStatus, String> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().expect("it ran") {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Err(format!("it does not stop:\n{}", self.site.last_words()))
+    }
+}
+
+impl Drop for Started<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
