@@ -58,9 +58,29 @@ impl Home {
 
     /// Starts `carpe run`, and waits until it is ready.
     pub fn start(&self) -> Daemon<'_> {
-        let child = self.carpe(&["run"]).spawn().expect("carpe starts");
+        self.wait_for(self.carpe(&["run"]).spawn().expect("carpe starts"), self.file("data"))
+    }
+
+    /// The same, with the data on a disk of its own, of so many bytes, of which the file `filler` takes some. The disk is
+    /// seen through the daemon's process alone: see [`Daemon::data`].
+    pub fn start_on_disk(&self, bytes: u64, filler: u64) -> Daemon<'_> {
+        let script = format!(
+            "mkdir -p data && mount -t tmpfs -o size={bytes} carpe data && head -c {filler} /dev/zero > data/filler \
+             && exec '{}' run",
+            carpe().display()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", &script]).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).stdout(self.appended("out")).stderr(self.appended("log"));
+        let child = command.spawn().expect("unshare starts");
+        let home = self.folder.path().canonicalize().expect("a path");
+        let data = format!("/proc/{}/root{}/data", child.id(), home.display());
+        self.wait_for(child, data.into())
+    }
+
+    fn wait_for(&self, child: Child, data: PathBuf) -> Daemon<'_> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let mut daemon = Daemon { home: self, child, runtime, addresses: Addresses::default() };
+        let mut daemon = Daemon { home: self, child, runtime, addresses: Addresses::default(), data };
         daemon.addresses = wait_for("the daemon's addresses", || daemon.read_addresses());
         wait_for("the daemon is ready", || {
             let url = format!("{}/readyz", daemon.addresses.operators);
@@ -85,6 +105,7 @@ pub struct Daemon<'h> {
     child: Child,
     runtime: Runtime,
     addresses: Addresses,
+    data: PathBuf,
 }
 
 /// Where a daemon listens.
@@ -110,6 +131,22 @@ pub(crate) fn ask_to_stop(daemon: &Child) {
 }
 
 impl Daemon<'_> {
+    /// The path of something in its data folder.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
+    /// Has it stand still, as a machine does that has other things to do, and go on.
+    pub fn stand_still(&self, time: Duration) {
+        let signal = |name: &str| {
+            let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill");
+            assert!(sent.success());
+        };
+        signal("-STOP");
+        std::thread::sleep(time);
+        signal("-CONT");
+    }
+
     /// Sends events. Returns the status of the answer, and its body.
     pub fn send(&self, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
         let (status, body) = self.request(reqwest::Method::POST, &self.addresses.events, headers, body);
@@ -158,7 +195,7 @@ impl Daemon<'_> {
         if let Some(status) = self.child.try_wait().expect("it ran") {
             panic!("the daemon ended: {status}\n{}", self.home.text("log"));
         }
-        Addresses::read(&self.home.file("data"), &self.child)
+        Addresses::read(&self.data, &self.child)
     }
 
     fn request(

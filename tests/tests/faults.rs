@@ -3,9 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use carpe::Host;
+use carpe_tests::daemon::Home;
+use carpe_tests::events::{Count, count_of};
 use carpe_tests::folder::Folder;
-use carpe_tests::guests::{guest, root, target};
+use carpe_tests::guests::{guest, root, sandbox, target};
+use carpe_tests::{settle, wait_for};
+use serde_json::{Value, json};
 
 /// The file layer that fails, compiled once.
 fn shim() -> &'static Path {
@@ -60,4 +66,84 @@ fn writes_that_are_cut_short_lose_nothing() {
 #[test]
 fn syncs_that_fail_lose_nothing() {
     every_change_fails(3);
+}
+
+const DISK: u64 = 48 << 20;
+const FILLER: u64 = 30 << 20;
+
+/// One event of 100 kB, as JSON.
+fn large(n: u64) -> String {
+    let data = json!({ "n": n, "padding": "x".repeat(100_000) });
+    json!({
+        "specversion": "1.0", "id": n.to_string(), "source": "/tests/disk", "type": "count.event", "subject": "key",
+        "data": data,
+    })
+    .to_string()
+}
+
+const STRUCTURED: [(&str, &str); 1] = [("content-type", "application/cloudevents+json")];
+
+#[test]
+fn a_full_disk_stops_the_intake_and_it_goes_on_when_there_is_room() {
+    let home = Home::new("[journal]\ncompress = false\n[checkpoints]\nevery_ms = 50\n[moments]\nprint = 'none'\n");
+    home.plugins.plugin("it", guest("counter"), "[configuration]\nevery = 0");
+    let daemon = home.start_on_disk(DISK, FILLER);
+    let mut n = 0;
+    let refused = loop {
+        let (status, answer) = daemon.send(&STRUCTURED, &large(n + 1));
+        if status == 503 {
+            break answer;
+        }
+        assert_eq!(status, 202, "{answer}");
+        n += 1;
+        assert!(n * 100_000 < DISK, "the disk is never full");
+    };
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("cannot be written")), "{refused}");
+    let status = daemon.status();
+    assert!(status["journal"]["failed"].as_str().is_some_and(|why| why.contains("No space left")), "{status}");
+    assert_eq!(status["ready"], false);
+
+    std::fs::remove_file(daemon.data("filler")).expect("removed");
+    wait_for("it goes on", || (daemon.send(&STRUCTURED, &large(n + 1)).0 == 202).then_some(()));
+    wait_for("it is ready", || (daemon.status()["ready"] == true).then_some(()));
+    n += 1;
+    for _ in 0..20 {
+        n += 1;
+        assert_eq!(daemon.send(&STRUCTURED, &large(n)).0, 202);
+    }
+    daemon.settle();
+    let status = daemon.status();
+    assert_eq!(status["plugins"][0]["work"]["inputs"], n, "{status}");
+    assert_eq!(status["recovery"]["checkpoints_failed"], Value::Null, "{status}");
+    // What is on that disk comes to the same.
+    let (copy, plugins) = (home.file("copy"), home.plugins.path());
+    carpe::backup::backup(&daemon.data(""), &copy).expect("a backup");
+    let host = Host::builder().data_dir(&copy).plugins_dir(plugins).sandbox(sandbox()).start().expect("starts");
+    settle(&host);
+    assert_eq!(count_of(&host, "counter", "key"), Count::exact(n));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_machine_that_stands_still_sets_nothing_aside() {
+    let home = Home::new("[limits]\nhandle_wall_ms = 200\n[moments]\nprint = 'none'\n");
+    home.plugins.plugin("it", guest("hostile"), "");
+    let daemon = home.start();
+    let event = |n: u64| {
+        json!({
+            "specversion": "1.0", "id": n.to_string(), "source": "/tests", "type": "hostile.event",
+            "subject": format!("key-{n}"), "data": { "do": { "work": 20_000_000 } },
+        })
+    };
+    let batch: Vec<Value> = (0..60).map(event).collect();
+    let headers = [("content-type", "application/cloudevents-batch+json")];
+    assert_eq!(daemon.send(&headers, &Value::from(batch).to_string()).0, 202);
+    for _ in 0..4 {
+        daemon.stand_still(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    daemon.settle();
+    let status = daemon.status();
+    assert_eq!((&status["dead_letters"], &status["plugins"][0]["work"]["keys"]), (&json!(0), &json!(60)), "{status}");
+    assert!(daemon.stop().success());
 }

@@ -17,7 +17,7 @@ use crate::checkpoint::rows::{Rows, Standing};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::host::KeyInfo;
-use crate::journal::{FileJournal, FileJournalOptions, Journal, JournalError, Position};
+use crate::journal::{Body, Erasure, FileJournal, FileJournalOptions, Journal, JournalError, Position};
 use crate::moment::Moment;
 use crate::pipeline::program::InstanceBudget;
 use crate::recovery::{Recovered, recover};
@@ -137,6 +137,8 @@ pub(crate) struct Source<'a> {
     budget: Arc<InstanceBudget>,
     rows: Rows,
     decided: Recovered,
+    /// All that were asked for since, done or not.
+    pub(crate) erasures: Vec<(Position, Erasure)>,
     pub(crate) from: Position,
 }
 
@@ -154,9 +156,16 @@ impl<'a> Source<'a> {
         };
         let standing = rows.standing();
         let decided = recover(&*journal, &standing)?;
+        let mut erasures = Vec::new();
+        journal.visit_decisions(from, &mut |entry| {
+            if let Body::ErasureAsked(erasure) = &entry.body {
+                erasures.push((entry.position, erasure.clone()));
+            }
+            Ok(())
+        })?;
         let sandbox = Sandbox::new(options.sandbox.clone())?;
         let budget = InstanceBudget::new(64);
-        Ok(Source { options, folder, journal, sandbox, budget, rows, decided, from })
+        Ok(Source { options, folder, journal, sandbox, budget, rows, decided, erasures, from })
     }
 
     /// Those of the base, and those that began since.

@@ -61,6 +61,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long it waits for rules to have new checkpoints.
 const CHECKPOINTS_WITHIN: Duration = Duration::from_secs(10);
 
+/// How often it looks whether they have.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A base is made when the journal has grown by this part of what is kept: so many exist at most, and one.
 const BASES: u32 = 8;
 
@@ -214,9 +217,7 @@ impl Keeper {
         let known = known_from(journal, self.known)?.unwrap_or(wanted);
         let waits = Bound { age: self.limits.wait_for, bytes: self.limits.wait_bytes };
         let given_up = waits.past(segments, now).min(wanted);
-        if self.rules().any(|(_, position)| position < wanted) {
-            self.new_checkpoints(wanted);
-        }
+        self.new_checkpoints(wanted);
         self.leave_behind(given_up, waits.half().past(segments, now).min(wanted));
         let rules = self.rules().map(|(_, position)| position).min().unwrap_or(wanted);
         let open = self.shared.outbox.open_from().unwrap_or(wanted).max(given_up);
@@ -250,18 +251,22 @@ impl Keeper {
 
     /// Has all rules write checkpoints, and waits until they reach `position`, or some do not in time.
     fn new_checkpoints(&self, position: Position) {
-        self.shared.mailbox.ask(Request::Checkpoint { all: true, reply: Box::new(|| {}) });
         let deadline = Monotonic::now() + CHECKPOINTS_WITHIN;
-        let mut written = self.shared.written();
-        while !written.stopped && written.rules.values().any(|written| *written < position) {
-            let left = deadline.saturating_duration_since(Monotonic::now());
-            if left.is_zero() || self.signal.lock().stopped {
-                return;
-            }
-            let wait = left.min(Duration::from_millis(100));
-            let waited = self.shared.written_changed.wait_timeout(written, wait);
-            written = waited.unwrap_or_else(PoisonError::into_inner).0;
+        while !self.reached(position) && Monotonic::now() < deadline && !self.signal.lock().stopped {
+            // Again: a rule may have been busy, or not so far yet.
+            self.shared.mailbox.ask(Request::Checkpoint { all: true, reply: Box::new(|| {}) });
+            let written = self.shared.written();
+            drop(
+                self.shared
+                    .written_changed
+                    .wait_timeout(written, PAUSE)
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
         }
+    }
+
+    fn reached(&self, position: Position) -> bool {
+        self.shared.written().rules.values().all(|written| *written >= position)
     }
 
     /// Rules that lag further than the journal waits for go on at `end`; those that lag further than half of that
@@ -283,7 +288,7 @@ impl Keeper {
         }
         self.warned.retain(|rule| lagging.contains(rule));
         self.signal.lock().lagging = lagging;
-        if end > 0 && self.rules().any(|(_, position)| position < end) {
+        if end > 0 {
             self.new_checkpoints(end);
         }
     }
@@ -295,8 +300,15 @@ impl Keeper {
             turn: Turn::Skip(to),
             reply: Box::new(move |result| drop(reply.send(result))),
         });
-        if let Ok(Err(reason)) = decided.recv_timeout(CHECKPOINTS_WITHIN) {
-            tracing::error!(rule, reason, "a rule that lags cannot be left behind");
+        let deadline = Monotonic::now() + CHECKPOINTS_WITHIN;
+        while Monotonic::now() < deadline && !self.signal.lock().stopped {
+            match decided.recv_timeout(PAUSE) {
+                Ok(Ok(_)) => return,
+                Ok(Err(reason)) => {
+                    return tracing::error!(rule, reason, "a rule that lags cannot be left behind");
+                }
+                Err(_) => {}
+            }
         }
     }
 

@@ -35,7 +35,9 @@ impl Open {
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = Database::builder(folder).worker_threads(1).cache_size(16 << 20).open()?;
             // Not compressed: what is erased is then to be looked for in plain bytes.
-            let options = || KeyspaceCreateOptions::default().data_block_compression_policy(CompressionPolicy::disabled());
+            let options = || {
+                KeyspaceCreateOptions::default().data_block_compression_policy(CompressionPolicy::disabled())
+            };
             let rows = database.keyspace("rules", options)?;
             Ok(Open { database, rows })
         }));

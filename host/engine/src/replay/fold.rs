@@ -8,7 +8,7 @@ use super::{ReplayError, ReplayedRule, Source};
 use crate::checkpoint::Checkpoint;
 use crate::event::Instant;
 use crate::host::KeyInfo;
-use crate::journal::{Body, Entry, InputId, Journal, Position, VersionRecord};
+use crate::journal::{Body, Entry, Erasure, InputId, Journal, Position, VersionRecord};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::pipeline::index::SubscriptionIndex;
@@ -62,6 +62,8 @@ impl<'a> Fold<'a> {
             Some(record) => (record.position, record.version),
             None => (first, None),
         };
+        let mut letters = checkpoint.letters;
+        letters.retain(|letter| letter.input.position < next);
         let mut fold = Fold {
             source,
             world: World {
@@ -69,7 +71,7 @@ impl<'a> Fold<'a> {
                 journal: &*source.journal,
                 set_aside: decided.set_aside,
                 closed: decided.closed,
-                found: Mutex::new(Found { letters: checkpoint.letters, ..Found::default() }),
+                found: Mutex::new(Found { letters, ..Found::default() }),
             },
             lanes: (0..source.options.threads.max(1)).map(|_| Lane::new(None, next, false)).collect(),
             version: None,
@@ -278,10 +280,18 @@ impl<'a> Fold<'a> {
         self.version.as_ref().map(|version| &version.record)
     }
 
-    /// Dead letters that nobody gave again or dropped.
+    /// Dead letters that nobody gave again, dropped or had erased.
     pub(crate) fn letters(&self) -> Vec<DeadLetter> {
         let found = self.world.found();
-        let open = |letter: &&DeadLetter| !self.world.closed.contains(&letter.input.id);
+        let open = |letter: &&DeadLetter| {
+            let erased = |(asked, erasure): &(Position, Erasure)| {
+                letter.input.position < *asked
+                    && erasure.rule.as_ref().is_none_or(|rule| *rule == self.world.rule)
+                    && (erasure.names(&letter.key)
+                        || letter.subject.as_deref().is_some_and(|name| erasure.names(name)))
+            };
+            !self.world.closed.contains(&letter.input.id) && !self.source.erasures.iter().any(erased)
+        };
         found.letters.iter().filter(open).cloned().collect()
     }
 
