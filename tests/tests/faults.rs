@@ -20,9 +20,9 @@ fn shim() -> &'static Path {
         let (source, shim) = (root().join("tests/faults/shim.c"), target().join("faults-shim.so"));
         // Beside it and renamed, since another run may be loading it.
         let temporary = shim.with_extension(format!("{}.so", std::process::id()));
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&temporary);
-        let compiled = compiled.arg(source).arg("-ldl").status().expect("cc compiles");
-        assert!(compiled.success());
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&temporary).arg(source).arg("-ldl");
+        assert!(compiler.status().expect("cc runs").success());
         std::fs::rename(temporary, &shim).expect("renamed");
         shim
     })

@@ -260,17 +260,21 @@ impl Host {
             plugins,
             sinks: shared.outbox.sink_status(),
             dead_letters,
-            recovery: RecoveryStatus {
-                next_ms: shared.recovery().load_ms
-                    + u64::try_from(report.next_start.as_millis()).unwrap_or(u64::MAX),
-                checkpoints_failed: shared.written().failed.clone(),
-                ..shared.recovery().clone()
-            },
+            recovery: self.recovery(report.next_start),
             kept: self.kept(),
             reloads_ok: registry.reloads_ok.load(Ordering::Relaxed),
             reloads_refused: registry.reloads_refused.load(Ordering::Relaxed),
             threads: shared.run.threads(),
         }
+    }
+
+    fn recovery(&self, next_start: Duration) -> RecoveryStatus {
+        let shared = &self.0.shared;
+        // One lock at a time.
+        let recovery = shared.recovery().clone();
+        let checkpoints_failed = shared.written().failed.clone();
+        let next_ms = recovery.load_ms + u64::try_from(next_start.as_millis()).unwrap_or(u64::MAX);
+        RecoveryStatus { next_ms, checkpoints_failed, ..recovery }
     }
 
     fn kept(&self) -> KeptStatus {

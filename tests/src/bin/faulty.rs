@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use carpe::replay::{ReplayOptions, verify};
-use carpe::{Event, Host, Retention, StartError, SubmitError};
+use carpe::{Host, Retention, StartError, SubmitError};
 use carpe_tests::PATIENCE;
 use carpe_tests::events::{Count, count, count_of};
 use carpe_tests::guests::sandbox;
@@ -64,9 +64,8 @@ fn start(data: &str, plugins: &str) -> Result<Host, StartError> {
 /// Sends the `n`-th event of each key until they are accepted, as a careful sender does.
 fn send(host: &Host, n: u64) -> Result<(), Box<dyn Error>> {
     let padded = |key: u64| {
-        let event = count(&format!("key-{key}"), n);
         let padding = "x".repeat(2_000);
-        Event { data: carpe::Data::Absent, ..event }.with_json(format!("{{\"n\":{n},\"padding\":\"{padding}\"}}"))
+        count(&format!("key-{key}"), n).with_json(format!("{{\"n\":{n},\"padding\":\"{padding}\"}}"))
     };
     let deadline = Instant::now() + PATIENCE;
     loop {
