@@ -55,7 +55,7 @@ fn recover_from(
     floor: Position,
 ) -> Result<Recovered, JournalError> {
     let mut recovered = Recovered::default();
-    journal.visit_decisions(&mut |entry| {
+    journal.visit_decisions(0, &mut |entry| {
         match &entry.body {
             Body::Outcome(outcome) if entry.position < floor && !standing.open.contains(&outcome.id) => {}
             _ => recovered.note(&entry),
