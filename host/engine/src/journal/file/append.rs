@@ -117,7 +117,7 @@ impl FileJournal {
         let held = Arc::new(Group::new(encoded.header.first, decoded));
         self.cache.appended(Arc::clone(&held));
         let mut state = self.state_mut();
-        state.active.index.push(&encoded.header, group.iter());
+        state.active.index.push(&encoded.header, !encoded.header.is_plain());
         state.last = state.active.index.last();
         if sync {
             state.synced();

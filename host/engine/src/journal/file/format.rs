@@ -7,7 +7,8 @@
 //!  12  first position: u64          8  checksum of entries: u32       first instant, then the body: both
 //!  20  salt: u64                   12  bytes of entries: u32          as postcard writes them
 //!  28  checksum of 0..28: u32      16  count: u32
-//!                                  20  flags: u32; 1: the entries are compressed with zstd
+//!                                  20  flags: u32; 1: the entries are compressed with zstd;
+//!                                      2: some are neither events nor ticks
 //!                                  24  first position: u64
 //!                                  32  epoch: u64
 //!                                  40  first instant: u64
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Body, Entry, Epoch, JournalError, Position};
 use super::compress::{compress, decompress};
+use super::index::is_marked;
 use crate::event::Instant;
 
 /// A newer one is refused.
@@ -44,6 +46,7 @@ pub(crate) const GROUP_LIMIT_BYTES: usize = 256 << 20;
 pub(crate) const GROUP_MAGIC: [u8; 4] = *b"GRP1";
 const SEGMENT_MAGIC: [u8; 8] = *b"CARPEJNL";
 const COMPRESSED: u32 = 1;
+const MARKED: u32 = 2;
 
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +173,11 @@ impl GroupHeader {
         group.get(self.own_length..).unwrap_or_default()
     }
 
+    /// Whether all its entries are known to be events or ticks without a look at them.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.own_length == GROUP_HEADER_BYTES && self.flags & !COMPRESSED == 0
+    }
+
     pub(crate) fn checks(&self, entries: &[u8]) -> bool {
         entries.len() == self.length as usize && crc32fast::hash(entries) == self.checksum
     }
@@ -228,12 +236,13 @@ impl Encoder {
             self.buffer.extend_from_slice(&self.compressed);
         }
         let entries = &self.buffer[GROUP_HEADER_BYTES..];
+        let marked = group.iter().any(|entry| is_marked(entry));
         let header = GroupHeader {
             checksum: crc32fast::hash(entries),
             length: entries.len() as u32,
             count: u32::try_from(group.len())
                 .map_err(|_| refused(first.position, "its group has too many entries"))?,
-            flags: if compressed { COMPRESSED } else { 0 },
+            flags: if compressed { COMPRESSED } else { 0 } | if marked { MARKED } else { 0 },
             first: first.position,
             epoch: first.epoch,
             first_instant: first.instant,
@@ -289,7 +298,8 @@ pub(crate) fn decode_group(
 ) -> Result<Vec<(Arc<Entry>, usize)>, JournalError> {
     let newer = |detail: String| JournalError::Newer { path: path.to_owned(), detail };
     let first = header.first;
-    let entries = match header.flags {
+    let marked = if header.own_length == GROUP_HEADER_BYTES { header.flags & MARKED } else { 0 };
+    let entries = match header.flags & !marked {
         0 => Cow::Borrowed(stored),
         COMPRESSED if header.own_length == GROUP_HEADER_BYTES => {
             let expanded = header.expanded as usize;

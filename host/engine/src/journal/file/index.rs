@@ -2,7 +2,6 @@
 //! neither events nor ticks. Of a finished segment it is kept in a side file, which can always be made again.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +55,7 @@ impl SegmentIndex {
     }
 
     /// Takes in the group that lies at the end.
-    pub(crate) fn push<'a>(&mut self, header: &GroupHeader, entries: impl Iterator<Item = &'a Arc<Entry>>) {
+    pub(crate) fn push(&mut self, header: &GroupHeader, marked: bool) {
         let whole = header.whole_length();
         self.groups.push(GroupRef {
             first: header.first,
@@ -67,7 +66,7 @@ impl SegmentIndex {
             offset: self.length,
             // The limit of a group is far below 4 GiB.
             length: whole as u32,
-            marked: entries.into_iter().any(|entry| is_marked(entry)),
+            marked,
         });
         self.length += whole;
         self.end = header.end();

@@ -85,7 +85,7 @@ pub(crate) fn load_sealed(
         Some(index) if !options.verify => return Ok((Loaded { segment, index }, false)),
         known => known,
     };
-    let Scan { index, flaw } = scan(&segment, before, Some(end))?;
+    let Scan { index, flaw } = scan(&segment, before, Some(end), options.verify)?;
     if let Some(flaw) = flaw {
         let until = flaw.until.or(Some(end));
         return Err(damaged(&segment.path, index.end, until, index.length, flaw.reason));
@@ -142,7 +142,7 @@ fn open_active(opening: &Opening<'_>, first: Position, opened: &mut Opened) -> R
         return Ok(());
     };
     let segment = Arc::new(SegmentFile { path, header, file });
-    let Scan { index, flaw } = scan(&segment, opened.last, None)?;
+    let Scan { index, flaw } = scan(&segment, opened.last, None, opening.options.verify)?;
     if let Some(flaw) = &flaw
         && flaw.lasting
     {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::{Epoch, JournalError, Position};
 use super::disk::{DiskFile, failed, read_full_at};
 use super::format::{GROUP_LIMIT_BYTES, GROUP_MAGIC, GroupHeader, SegmentHeader, decode_group};
-use super::index::SegmentIndex;
+use super::index::{SegmentIndex, is_marked};
 use super::segment::SegmentFile;
 use crate::event::Instant;
 
@@ -29,7 +29,8 @@ pub(crate) struct Flaw {
 }
 
 /// Reads a segment: all of it, or as far as `until`, where the next one begins; what lies behind that was left
-/// by a write that failed. `before` is the last entry's instant and epoch of the segment before.
+/// by a write that failed. `before` is the last entry's instant and epoch of the segment before. Events are decoded
+/// only with `decode_all`.
 ///
 /// # Errors
 /// The medium's; [`JournalError::Newer`]. Damage is in the result: what it means depends on the place.
@@ -37,6 +38,7 @@ pub(crate) fn scan(
     segment: &SegmentFile,
     before: Option<(Instant, Epoch)>,
     until: Option<Position>,
+    decode_all: bool,
 ) -> Result<Scan, JournalError> {
     let mut window = Window::new(segment)?;
     let header_bytes = segment.header.group_header_bytes();
@@ -61,8 +63,14 @@ pub(crate) fn scan(
             };
             return Ok(Scan { flaw: Some(flaw(&mut window, at, &segment.header, reason)?), index });
         }
-        let decoded = decode_group(&header, entries, &segment.path)?;
-        index.push(&header, decoded.iter().map(|(entry, _)| entry));
+        // A segment may hold millions of events, and most starts have no need to decode them.
+        let marked = if header.is_plain() && !decode_all {
+            false
+        } else {
+            let decoded = decode_group(&header, entries, &segment.path)?;
+            decoded.iter().any(|(entry, _)| is_marked(entry))
+        };
+        index.push(&header, marked);
         timeline = header.last_instant;
     }
     Ok(Scan { index, flaw: None })

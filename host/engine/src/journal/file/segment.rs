@@ -103,7 +103,7 @@ impl NewSegment {
         let encoded = encoder.encode(group, self.header.salt, 0)?;
         write_all_at(&*self.file, encoded.bytes, self.index.length)
             .map_err(failed("write", &self.temporary))?;
-        self.index.push(&encoded.header, group.iter());
+        self.index.push(&encoded.header, !encoded.header.is_plain());
         Ok(())
     }
 }

@@ -97,7 +97,9 @@ fn what_a_newer_version_wrote_is_refused() {
     let group = Encoder::new(true).encode(&tick, header.salt, 0).unwrap().bytes.to_vec();
     assert_eq!(group.len(), GROUP_HEADER_BYTES + 6);
     let kind = GROUP_HEADER_BYTES + 5;
-    for (at, value, known) in [(kind, 2, true), (kind, 200, false), (20, 1, false), (20, 2, false)] {
+    for (at, value, known) in
+        [(kind, 2, true), (kind, 200, false), (20, 1, false), (20, 2, true), (20, 4, false)]
+    {
         let mut group = group.clone();
         group[at] = value;
         let checksum = crc32fast::hash(&group[GROUP_HEADER_BYTES..]);
