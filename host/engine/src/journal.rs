@@ -4,14 +4,14 @@
 //! event ids are folds over it. One appender thread writes it (`pipeline/appender.rs`); everybody else reads.
 
 mod entry;
-mod file;
+pub(crate) mod file;
 mod memory;
 #[cfg(test)]
 mod testing;
 
 pub use entry::{
-    ActionId, Body, Decision, Entry, Epoch, Erasure, Given, InputId, InputRef, KeyChange, KeyImage,
-    OutcomeEntry, Position, SourceRead, VersionRecord,
+    ActionId, Body, Decision, Entry, Epoch, Erasure, Given, InputId, InputRef, KeyChange, KeyImage, OutcomeEntry,
+    Position, SourceRead, VersionRecord,
 };
 pub use file::{Durability, FileJournal, FileJournalOptions};
 pub use memory::MemoryJournal;
@@ -25,8 +25,9 @@ use crate::event::{INSTANT_LIMIT, Instant};
 /// Positions are dense: the first entry ever has position 0, each later one the next. A trait, since
 /// many machines will one day share one in a broker, and an embedder may want none on disk.
 pub trait Journal: Send + Sync + 'static {
-    /// Appends a group and makes it durable: on `Ok` all of it is, on `Err` nothing of it may be
-    /// relied on, and the journal takes no more groups until it is opened again.
+    /// Appends a group: on `Ok` all of it can be read, and is durable unless the journal was opened with
+    /// [`Durability::Relaxed`]; on `Err` nothing of it may be relied on, and the journal takes no more groups until it
+    /// is [resumed](Journal::resume).
     ///
     /// The entries' positions continue those before, their instants never decrease, and they are of one
     /// epoch: the caller has stamped them. They are shared, so that who reads them next need not
@@ -37,7 +38,24 @@ pub trait Journal: Send + Sync + 'static {
     /// stamped so: nothing was written, and the journal stays as it was.
     fn append(&self, group: &[Arc<Entry>]) -> Result<(), JournalError>;
 
-    /// Where the next entry goes: one past the last durable one.
+    /// Makes all that was appended durable.
+    ///
+    /// # Errors
+    /// As for [`Journal::append`]: then what could be read still can.
+    fn sync(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    /// Takes appends again after one, or a sync, has failed: all that can be read is durable then. If
+    /// none has, it is the same as a sync.
+    ///
+    /// # Errors
+    /// The medium's error, e.g. since the disk is still full: then it may be called again.
+    fn resume(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    /// Where the next entry goes: one past the last that can be read.
     fn end(&self) -> Position;
 
     /// The first position that is kept.
@@ -59,16 +77,38 @@ pub trait Journal: Send + Sync + 'static {
     /// The medium's error.
     fn at_or_after(&self, instant: Instant) -> Result<Option<(Position, Instant)>, JournalError>;
 
-    /// All kept entries from `from` on that are not events or ticks, in order:
-    /// what a start has to know of before it recomputes anything.
+    /// All kept entries at or after `from` that are not events or ticks, in order, found by the segments' small
+    /// indexes: what a start has to know of before it recomputes anything.
     ///
     /// # Errors
-    /// As for [`Journal::read`], and what `visit` returns.
+    /// The medium's error, an entry that is damaged, and what `visit` returns.
     fn visit_decisions(
         &self,
         from: Position,
         visit: &mut dyn FnMut(Arc<Entry>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError>;
+
+    /// The files that it is kept in, oldest first. Empty if it is not kept in files.
+    fn segments(&self) -> Vec<SegmentInfo> {
+        Vec::new()
+    }
+
+    /// Removes what is kept of the entries before `position`, as far as that can be done without touching others:
+    /// finished segments all of which lie before it, oldest first. At least one entry is kept, for its instant and
+    /// epoch. Returns the new [`Journal::start`]; entries before it are [`JournalError::OutOfRange`] from then on.
+    ///
+    /// # Errors
+    /// The medium's error: some may be removed then. [`JournalError::Closed`], if it is only read.
+    fn remove_before(&self, position: Position) -> Result<Position, JournalError>;
+
+    /// Puts [`Body::Erased`] in the place of each kept entry before `before` that is `wanted`, of the same
+    /// position, epoch and instant, and returns how many there were. Readers may be given the old ones
+    /// until this returns. Nothing else is kept of them; what a medium does with blocks that were freed is its own.
+    ///
+    /// # Errors
+    /// The medium's error, or an entry that is damaged: some may be erased then, and it can be called again.
+    /// [`JournalError::Closed`], if a write failed before, or it is only read.
+    fn erase(&self, before: Position, wanted: &dyn Fn(&Entry) -> bool) -> Result<u64, JournalError>;
 
     /// What opening it had to mend, for people: e.g. a torn tail that was cut off. Empty if nothing.
     fn recovery_notes(&self) -> Vec<String> {
@@ -77,50 +117,31 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Bytes on the medium.
     fn size_bytes(&self) -> u64;
-
-    /// Begins anew after a failed append or sync.
-    fn resume(&self) -> Result<(), JournalError> {
-        Ok(())
-    }
-
-    /// Makes durable what was appended.
-    fn sync(&self) -> Result<(), JournalError> {
-        Ok(())
-    }
-
-    /// Its segments, in order.
-    fn segments(&self) -> Vec<SegmentInfo> {
-        Vec::new()
-    }
-
-    /// Removes finished segments before a position.
-    fn remove_before(&self, _position: Position) -> Result<Position, JournalError> {
-        Ok(self.start())
-    }
-
-    /// Erases entries.
-    fn erase(&self, _before: Position, _wanted: &dyn Fn(&Entry) -> bool) -> Result<u64, JournalError> {
-        Ok(0)
-    }
 }
 
-/// A segment.
-#[derive(Clone, Copy, Debug)]
+/// A file of a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {
-    /// First.
+    /// Its first position.
     pub first: Position,
-    /// End.
+    /// One past its last.
     pub end: Position,
-    /// Bytes.
+    /// Its length.
     pub bytes: u64,
-    /// Last.
+    /// When its last entry was stamped; none if it has no entry.
     pub last_instant: Option<Instant>,
-    /// Done.
+    /// It is not written to any more.
     pub finished: bool,
 }
 
 /// What a decoded entry takes besides what is written of it: its struct, and where it is held.
 const ENTRY_OVERHEAD_BYTES: usize = size_of::<Entry>() + 32;
+
+/// What stands in the place of an entry that was erased.
+fn erased(entry: &Entry) -> Arc<Entry> {
+    let &Entry { position, epoch, instant, .. } = entry;
+    Arc::new(Entry { position, epoch, instant, body: Body::Erased })
+}
 
 /// That `group` may be appended to a journal that ends at `end` with `last`.
 fn check_group(
@@ -169,11 +190,15 @@ pub enum JournalError {
     },
     /// What was read is not what was written.
     #[error(
-        "the journal is damaged at position {position} ({path}, byte {offset}): {reason}; restore it from a backup"
+        "the journal is damaged from position {position} {} ({path}, byte {offset}): {reason}; \
+         restore it from a backup, or run `carpe verify`",
+        up_to(.until)
     )]
     Damaged {
         /// The first position that cannot be read.
         position: Position,
+        /// Where what can be read goes on, if something is known to follow.
+        until: Option<Position>,
         /// The file.
         path: std::path::PathBuf,
         /// Where in the file.
@@ -207,8 +232,9 @@ pub enum JournalError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A write failed before: nothing is appended until the journal is opened again.
-    #[error("the journal takes nothing more since a write failed; restart the host")]
+    /// A write failed before: nothing is appended until the journal is [resumed](Journal::resume). Or it was opened
+    /// to be read only.
+    #[error("the journal takes nothing: a write failed before, or it was opened to be read only")]
     Closed,
     /// Another process has it open.
     #[error("{path} is in use by another process: stop that one, or use another data folder")]
@@ -216,4 +242,8 @@ pub enum JournalError {
         /// The folder.
         path: std::path::PathBuf,
     },
+}
+
+fn up_to(until: &Option<Position>) -> String {
+    until.map_or_else(|| "on".to_owned(), |until| format!("up to {until}"))
 }

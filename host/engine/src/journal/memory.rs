@@ -1,7 +1,7 @@
 //! A journal that is gone with the process.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{Body, ENTRY_OVERHEAD_BYTES, Entry, Epoch, Journal, JournalError, Position, check_group};
 use crate::event::Instant;
@@ -32,6 +32,10 @@ impl MemoryJournal {
     fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Default for MemoryJournal {
@@ -46,6 +50,13 @@ impl State {
         self.start + self.entries.len() as u64
     }
 
+    fn drop_oldest(&mut self) {
+        if let Some((_, size)) = self.entries.pop_front() {
+            self.bytes -= size;
+            self.start += 1;
+        }
+    }
+
     fn offset_of(&self, from: Position) -> Result<usize, JournalError> {
         let offset = from.checked_sub(self.start).and_then(|offset| usize::try_from(offset).ok());
         offset.filter(|&offset| offset <= self.entries.len()).ok_or_else(|| JournalError::OutOfRange {
@@ -58,7 +69,7 @@ impl State {
 
 impl Journal for MemoryJournal {
     fn append(&self, group: &[Arc<Entry>]) -> Result<(), JournalError> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_mut();
         check_group(group, state.end(), state.last)?;
         for entry in group {
             let size = size(entry);
@@ -67,9 +78,7 @@ impl Journal for MemoryJournal {
         }
         state.last = group.last().map(|entry| (entry.instant, entry.epoch)).or(state.last);
         while state.bytes > self.max_bytes && state.entries.len() > group.len() {
-            let Some((_, size)) = state.entries.pop_front() else { break };
-            state.bytes -= size;
-            state.start += 1;
+            state.drop_oldest();
         }
         Ok(())
     }
@@ -107,7 +116,7 @@ impl Journal for MemoryJournal {
 
     fn visit_decisions(
         &self,
-        _from: Position,
+        from: Position,
         visit: &mut dyn FnMut(Arc<Entry>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
         // Copied first: `visit` may take its time, or read.
@@ -115,11 +124,44 @@ impl Journal for MemoryJournal {
             let state = self.state();
             let entries = state.entries.iter().map(|(entry, _)| entry);
             entries
+                .filter(|entry| entry.position >= from)
                 .filter(|entry| !matches!(entry.body, Body::Event(_) | Body::Tick))
                 .map(Arc::clone)
                 .collect()
         };
         decisions.into_iter().try_for_each(visit)
+    }
+
+    fn remove_before(&self, position: Position) -> Result<Position, JournalError> {
+        let mut state = self.state_mut();
+        while state.start < position && state.entries.len() > 1 {
+            state.drop_oldest();
+        }
+        Ok(state.start)
+    }
+
+    fn erase(&self, before: Position, wanted: &dyn Fn(&Entry) -> bool) -> Result<u64, JournalError> {
+        // Asked without the lock: `wanted` may take its time, or read.
+        let kept: Vec<Arc<Entry>> = self.state().entries.iter().map(|(entry, _)| Arc::clone(entry)).collect();
+        let doomed = kept
+            .into_iter()
+            .filter(|entry| entry.position < before && entry.body != Body::Erased && wanted(entry));
+        let doomed: Vec<Position> = doomed.map(|entry| entry.position).collect();
+        let mut guard = self.state_mut();
+        let state = &mut *guard;
+        let mut erased = 0;
+        for position in doomed {
+            let offset = state.offset_of(position).ok();
+            let Some((entry, size)) = offset.and_then(|offset| state.entries.get_mut(offset)) else {
+                continue;
+            };
+            *entry = super::erased(entry);
+            state.bytes -= *size;
+            *size = self::size(entry);
+            state.bytes += *size;
+            erased += 1;
+        }
+        Ok(erased)
     }
 
     fn size_bytes(&self) -> u64 {
@@ -152,6 +194,20 @@ mod tests {
                 model.extend(group);
             }
             testing::check(&journal, &model);
+            let end = journal.end();
+            let wanted = |entry: &Entry| entry.position % 3 == 1;
+            let doomed = (0..end / 2).filter(|at| at % 3 == 1 && model[*at as usize].body != Body::Erased);
+            prop_assert_eq!(journal.erase(end / 2, &wanted).unwrap(), doomed.count() as u64);
+            prop_assert_eq!(journal.erase(end / 2, &wanted).unwrap(), 0);
+            for entry in model.iter_mut().take(end as usize / 2).filter(|entry| wanted(entry)) {
+                *entry = crate::journal::erased(entry);
+            }
+            testing::check(&journal, &model);
+            let start = journal.remove_before(end / 3).unwrap();
+            prop_assert_eq!(start, end / 3);
+            testing::check_from(&journal, start, &model);
+            prop_assert_eq!(journal.remove_before(end + 9).unwrap(), end.saturating_sub(1));
+            prop_assert_eq!(journal.last(), model.last().map(|entry| (entry.instant, entry.epoch)));
         }
     }
 

@@ -36,10 +36,19 @@ pub(crate) fn entries(groups: &Groups) -> Vec<Vec<Arc<Entry>>> {
 
 /// Everything that a journal says, against the list.
 pub(crate) fn check(journal: &dyn Journal, model: &[Arc<Entry>]) {
+    check_from(journal, 0, model);
+}
+
+/// The same of a journal that keeps only what is at or after `start`.
+pub(crate) fn check_from(journal: &dyn Journal, start: Position, model: &[Arc<Entry>]) {
     let end = model.len() as Position;
-    assert_eq!((journal.start(), journal.end()), (0, end));
+    assert_eq!((journal.start(), journal.end()), (start, end));
     assert_eq!(journal.last(), model.last().map(|entry| (entry.instant, entry.epoch)));
-    for (from, max_bytes) in [(0, usize::MAX), (0, 0), (end / 2, usize::MAX), (end / 3, 700), (end, 10)] {
+    let kept = &model[start as usize..];
+    let third = |thirds| start + (end - start) * thirds / 3;
+    for (from, max_bytes) in
+        [(start, usize::MAX), (start, 0), (third(2), usize::MAX), (third(1), 700), (end, 10)]
+    {
         let read = journal.read(from, max_bytes).unwrap();
         assert_eq!(read[..], model[from as usize..from as usize + read.len()]);
         assert_eq!(read.is_empty(), from == end);
@@ -47,22 +56,26 @@ pub(crate) fn check(journal: &dyn Journal, model: &[Arc<Entry>]) {
             assert_eq!(read.len() as u64, end - from);
         }
     }
-    assert!(matches!(journal.read(end + 1, 1), Err(JournalError::OutOfRange { .. })));
-    let instants = model.iter().flat_map(|entry| [entry.instant - 1, entry.instant, entry.instant + 1]);
+    for outside in [Some(end + 1), start.checked_sub(1)].into_iter().flatten() {
+        assert!(matches!(journal.read(outside, 1), Err(JournalError::OutOfRange { .. })));
+    }
+    let instants = kept.iter().flat_map(|entry| [entry.instant - 1, entry.instant, entry.instant + 1]);
     for instant in instants.chain([0, u64::MAX]) {
-        let first = model.iter().find(|entry| entry.instant >= instant);
+        let first = kept.iter().find(|entry| entry.instant >= instant);
         let expected = first.map(|entry| (entry.position, entry.instant));
         assert_eq!(journal.at_or_after(instant).unwrap(), expected, "at {instant}");
     }
-    let mut visited = Vec::new();
-    let mut visit = |entry| {
-        visited.push(entry);
-        Ok(())
-    };
-    journal.visit_decisions(0, &mut visit).unwrap();
-    let decisions: Vec<_> =
-        model.iter().filter(|entry| !matches!(entry.body, Body::Event(_) | Body::Tick)).cloned().collect();
-    assert_eq!(visited, decisions);
+    for from in [0, start, third(1), third(2), end, end + 1] {
+        let mut visited = Vec::new();
+        let mut visit = |entry| {
+            visited.push(entry);
+            Ok(())
+        };
+        journal.visit_decisions(from, &mut visit).unwrap();
+        let decisions = kept.iter().filter(|entry| !matches!(entry.body, Body::Event(_) | Body::Tick));
+        let decisions: Vec<_> = decisions.filter(|entry| entry.position >= from).cloned().collect();
+        assert_eq!(visited, decisions);
+    }
 }
 
 /// One of every kind, with every field set and not set.

@@ -1,10 +1,10 @@
 //! Decoded groups that are likely to be read again, within a bound.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::{ENTRY_OVERHEAD_BYTES, Entry, Position};
-use super::format::Span;
 
 /// A decoded group: its entries, each with about the bytes that it takes in memory.
 pub(crate) struct Group {
@@ -14,18 +14,23 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(first: Position, entries: impl Iterator<Item = (Arc<Entry>, Span)>) -> Self {
-        let sized = |(entry, span): (_, Span)| (entry, ENTRY_OVERHEAD_BYTES + span.length as usize);
+    /// Of entries with the bytes that are written of each.
+    pub(crate) fn new(first: Position, entries: impl Iterator<Item = (Arc<Entry>, usize)>) -> Self {
+        let sized = |(entry, written)| (entry, ENTRY_OVERHEAD_BYTES + written);
         let entries: Vec<_> = entries.map(sized).collect();
         let bytes = entries.iter().map(|(_, bytes)| bytes).sum();
         Group { first, entries, bytes }
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.entries.iter().map(|(entry, _)| Arc::clone(entry)).collect()
     }
 
     fn end(&self) -> Position {
         self.first + self.entries.len() as u64
     }
 
-    fn holds(&self, position: Position) -> bool {
+    pub(crate) fn holds(&self, position: Position) -> bool {
         (self.first..self.end()).contains(&position)
     }
 }
@@ -58,14 +63,27 @@ impl Cache {
         half.push(group, usize::MAX);
     }
 
-    pub(crate) fn read(&self, group: Arc<Group>) {
+    /// Holds a group that was read, if that was from what is there now: `current` is asked while nothing can be
+    /// [forgotten](Cache::forget).
+    pub(crate) fn read(&self, group: Arc<Group>, current: impl FnOnce() -> bool) {
         let mut half = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        half.push(group, READ_GROUPS);
+        if current() {
+            half.push(group, READ_GROUPS);
+        }
+    }
+
+    /// Lets go of all groups that begin in `positions`.
+    pub(crate) fn forget(&self, positions: &Range<Position>) {
+        for half in [&self.appended, &self.read] {
+            let mut half = half.lock().unwrap_or_else(PoisonError::into_inner);
+            half.groups.retain(|group| !positions.contains(&group.first));
+            half.bytes = half.groups.iter().map(|group| group.bytes).sum();
+        }
     }
 
     pub(crate) fn find(&self, position: Position) -> Option<Arc<Group>> {
         {
-            // In order of position, with no gaps.
+            // In order of position.
             let half = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
             let after = half.groups.partition_point(|group| group.first <= position);
             let group = after.checked_sub(1).and_then(|at| half.groups.get(at));

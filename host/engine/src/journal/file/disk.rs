@@ -1,6 +1,7 @@
 //! The only place where the journal touches files: a seam, so that a failing disk can be put under it.
 
-use std::fs::{self, File};
+use std::any::Any;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,21 @@ use std::sync::Arc;
 
 use super::JournalError;
 
+/// Held for as long as a journal is open.
+pub(crate) type Lock = Box<dyn Any + Send + Sync>;
+
 /// What the journal asks of a file system.
 pub(crate) trait Disk: Send + Sync + 'static {
+    /// Makes a folder, with those above it, if it is not there.
+    fn create_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Takes a lock by a file, which is made if it is not there; `None`: somebody has it.
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
     /// A new file, emptied if there was one.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// A file that is there, for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// A file that is there, for reading only.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// The names of all files in a folder.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
     /// Replaces `to` by `from` in one step.
@@ -32,6 +42,9 @@ pub(crate) trait DiskFile: Send + Sync {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Makes the contents and the length durable.
     fn sync_data(&self) -> io::Result<()>;
+    /// Makes what is read from here on come from the medium, if that can be had. After a failed sync, a system may
+    /// go on giving what never got there, and take it for synced.
+    fn forget_cached(&self);
     /// Cuts the file.
     fn truncate(&self, length: u64) -> io::Result<()>;
     /// Its length in bytes.
@@ -42,6 +55,24 @@ pub(crate) trait DiskFile: Send + Sync {
 pub(crate) struct RealDisk;
 
 impl Disk for RealDisk {
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        if let Some(parent) = folder.canonicalize()?.parent() {
+            // Best effort: the folder's own name is made durable only if its parent may be read.
+            let _ = self.sync_folder(parent);
+        }
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         Ok(Arc::new(file))
@@ -49,6 +80,10 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(File::options().read(true).write(true).open(path)?))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(File::open(path)?))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -86,6 +121,12 @@ impl DiskFile for File {
 
     fn sync_data(&self) -> io::Result<()> {
         File::sync_data(self)
+    }
+
+    fn forget_cached(&self) {
+        // Advice: where it is not taken, nothing else can be done.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {

@@ -1,5 +1,5 @@
-//! What is known of a segment without reading it: where its groups begin, and its entries that are neither
-//! events nor ticks. Of a finished segment it is kept in a side file, which can always be made again.
+//! What is known of a segment without reading it: where its groups begin, and which hold entries that are
+//! neither events nor ticks. Of a finished segment it is kept in a side file, which can always be made again.
 
 use std::path::Path;
 
@@ -7,91 +7,90 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Body, Entry, Epoch, JournalError, Position};
 use super::disk::{Disk, failed, read_full_at, write_all_at};
-use super::format::{GroupHeader, Span};
+use super::format::{GroupHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::event::Instant;
 
 /// The magic holds the version: another is made again, as if it were damaged.
-const MAGIC: [u8; 8] = *b"CARPEIX1";
+const MAGIC: [u8; 8] = *b"CARPEIX2";
 const HEADER_BYTES: usize = 12;
 
-/// A segment's groups and marked entries.
+/// A segment's groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SegmentIndex {
-    /// The segment's salt, and its length in bytes: of another, the index is not this segment's.
+    /// The segment's salt: of another, the index is not this segment's.
     pub(crate) salt: u64,
+    /// Bytes of the segment up to the end of its last group.
     pub(crate) length: u64,
     pub(crate) groups: Vec<GroupRef>,
-    pub(crate) marks: Vec<Mark>,
     /// One past its last position.
     pub(crate) end: Position,
-    /// Of its last entry; none if it has no group.
-    pub(crate) last: Option<(Instant, Epoch)>,
 }
 
-/// Where a group lies.
+/// Where a group lies, and what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupRef {
     pub(crate) first: Position,
+    /// One past its last position.
+    pub(crate) end: Position,
     pub(crate) first_instant: Instant,
+    pub(crate) last_instant: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) offset: u64,
-    /// Header and entries.
+    /// Header and entries, as they are stored.
     pub(crate) length: u32,
+    /// It holds an entry that is neither an event nor a tick.
+    pub(crate) marked: bool,
 }
 
-/// An entry that is neither an event nor a tick, so that it can be read without its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mark {
-    pub(crate) position: Position,
-    pub(crate) epoch: Epoch,
-    /// The first of its group, from which its own is counted.
-    pub(crate) first_instant: Instant,
-    /// Where in the file, behind its length.
-    pub(crate) offset: u64,
-    pub(crate) length: u32,
-    pub(crate) checksum: u32,
+/// Whether an entry is neither an event nor a tick.
+pub(crate) fn is_marked(entry: &Entry) -> bool {
+    !matches!(entry.body, Body::Event(_) | Body::Tick)
 }
 
 impl SegmentIndex {
-    pub(crate) fn new(salt: u64, first: Position, length: u64) -> Self {
-        SegmentIndex { salt, length, end: first, ..SegmentIndex::default() }
-    }
-
-    /// The marks of a group at `offset`.
-    pub(crate) fn marks_of<'a>(
-        header: &GroupHeader,
-        offset: u64,
-        entries: &[u8],
-        decoded: impl Iterator<Item = (&'a Entry, Span)>,
-    ) -> Vec<Mark> {
-        decoded
-            .filter(|(entry, _)| !matches!(entry.body, Body::Event(_) | Body::Tick))
-            .filter_map(|(entry, span)| {
-                Some(Mark {
-                    position: entry.position,
-                    epoch: header.epoch,
-                    first_instant: header.first_instant,
-                    offset: offset + super::format::GROUP_HEADER_BYTES as u64 + u64::from(span.start),
-                    length: span.length,
-                    checksum: crc32fast::hash(span.of(entries)?),
-                })
-            })
-            .collect()
+    /// Of a segment with nothing but its header.
+    pub(crate) fn new(header: &SegmentHeader) -> Self {
+        let length = SEGMENT_HEADER_BYTES as u64;
+        SegmentIndex { salt: header.salt, length, end: header.first, groups: Vec::new() }
     }
 
     /// Takes in the group that lies at the end.
-    pub(crate) fn push(&mut self, header: &GroupHeader, marks: Vec<Mark>) {
+    pub(crate) fn push(&mut self, header: &GroupHeader, marked: bool) {
         let whole = header.whole_length();
         self.groups.push(GroupRef {
             first: header.first,
+            end: header.end(),
             first_instant: header.first_instant,
+            last_instant: header.last_instant,
+            epoch: header.epoch,
             offset: self.length,
             // The limit of a group is far below 4 GiB.
             length: whole as u32,
+            marked,
         });
-        self.marks.extend(marks);
         self.length += whole;
         self.end = header.end();
-        self.last = Some((header.last_instant, header.epoch));
+    }
+
+    /// Leaves out the groups from `end` on, where one begins.
+    pub(crate) fn cut(&mut self, end: Position) {
+        let kept = self.groups.partition_point(|group| group.first < end);
+        if let Some(first_cut) = self.groups.get(kept) {
+            self.length = first_cut.offset;
+            self.end = first_cut.first;
+        }
+        self.groups.truncate(kept);
+    }
+
+    /// The instant and epoch of its last entry; none if it has no group.
+    pub(crate) fn last(&self) -> Option<(Instant, Epoch)> {
+        self.groups.last().map(|group| (group.last_instant, group.epoch))
+    }
+
+    /// The groups with marked entries at or after `from`.
+    pub(crate) fn marked_from(&self, from: Position) -> impl Iterator<Item = GroupRef> {
+        let begun = self.groups.partition_point(|group| group.end <= from);
+        self.groups[begun..].iter().filter(|group| group.marked).copied()
     }
 
     /// The group that holds `position`, if one does.

@@ -1,198 +1,233 @@
 //! Opening a journal: checks what is there, cuts off what a crash tore, refuses what is damaged.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::{Epoch, JournalError, Position};
-use super::disk::{Disk, failed, read_full_at, write_all_at};
+use super::FileJournalOptions;
+use super::disk::{Disk, DiskFile, failed};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::SegmentIndex;
-use super::scan::{Flaw, Scan, SegmentFile, scan};
-use super::{Active, Sealed};
+use super::scan::{Scan, scan};
+use super::segment::{
+    Loaded, Sealed, SegmentFile, create, first_of, index_path, list, read_header, segment_path,
+};
 use crate::event::Instant;
 
 /// What an open journal begins with.
 pub(crate) struct Opened {
     pub(crate) sealed: Vec<Sealed>,
-    pub(crate) active: Active,
+    pub(crate) active: Loaded,
     pub(crate) last: Option<(Instant, Epoch)>,
     pub(crate) notes: Vec<String>,
 }
 
+/// How a journal is opened.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) folder: &'a Path,
+    pub(crate) options: &'a FileJournalOptions,
+    /// Nothing is written, and another process may be writing.
+    pub(crate) read_only: bool,
+}
+
 /// Reads the folder, all of its last segment, and with `verify` all of the others too.
-pub(crate) fn open(disk: &dyn Disk, folder: &Path, verify: bool) -> Result<Opened, JournalError> {
-    let mut notes = Vec::new();
-    let mut firsts = segments(disk, folder)?;
-    let Some(active_first) = firsts.pop() else {
-        return Ok(Opened { sealed: Vec::new(), active: create(disk, folder, 0)?, last: None, notes });
-    };
-    let mut sealed: Vec<Sealed> = Vec::with_capacity(firsts.len());
-    let mut last = None;
-    for first in firsts {
-        follows(folder, &sealed, first)?;
-        let index = open_sealed(disk, folder, first, last, verify, &mut notes)?;
-        last = index.last.or(last);
-        sealed.push(Sealed::of(first, &index));
+pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, JournalError> {
+    let &Opening { disk, folder, read_only, .. } = opening;
+    let (firsts, others) = list(disk, folder)?;
+    let mut opened = Opened { sealed: Vec::new(), active: nothing(folder, 0), last: None, notes: Vec::new() };
+    for (&first, &end) in firsts.iter().zip(firsts.iter().skip(1)) {
+        let (segment, made) = load_sealed(opening, first, end, opened.last)?;
+        if made {
+            let path = segment.segment.path.display();
+            opened.notes.push(format!("made the index of {path} again: it was missing or damaged"));
+        }
+        opened.last = segment.index.last().or(opened.last);
+        opened.sealed.push(Sealed::of(first, &segment.index));
     }
-    follows(folder, &sealed, active_first)?;
-    let active = open_active(disk, folder, active_first, last, &mut notes)?;
-    last = active.index.last.or(last);
-    Ok(Opened { sealed, active, last, notes })
+    match firsts.last() {
+        Some(&first) => open_active(opening, first, &mut opened)?,
+        None => {
+            long_enough(opening, &segment_path(folder, 0), &opened.active.index)?;
+            if !read_only {
+                opened.active = create(disk, folder, 0, |_| Ok(()))?;
+            }
+        }
+    }
+    opened.last = opened.active.index.last().or(opened.last);
+    if !read_only {
+        remove_leftovers(opening, &firsts, &others)?;
+    }
+    Ok(opened)
 }
 
-pub(crate) fn segment_path(folder: &Path, first: Position) -> PathBuf {
-    folder.join(format!("{first:020}.journal"))
-}
-
-pub(crate) fn index_path(folder: &Path, first: Position) -> PathBuf {
-    folder.join(format!("{first:020}.index"))
-}
-
-/// A new segment, durable with its name before anything is written to it.
-pub(crate) fn create(disk: &dyn Disk, folder: &Path, first: Position) -> Result<Active, JournalError> {
-    let path = segment_path(folder, first);
-    let salt = getrandom::u64()
-        .map_err(|error| failed("take a random number for", &path)(std::io::Error::other(error)))?;
-    let header = SegmentHeader { first, salt };
-    let file = disk.create(&path).map_err(failed("create", &path))?;
-    write_all_at(&*file, &header.encode(), 0).map_err(failed("write", &path))?;
-    file.sync_data().map_err(failed("sync", &path))?;
-    disk.sync_folder(folder).map_err(failed("sync", folder))?;
-    let index = SegmentIndex::new(salt, first, SEGMENT_HEADER_BYTES as u64);
-    Ok(Active { segment: Arc::new(SegmentFile { path, header, file }), index })
-}
-
-/// Opens a segment that is not the last, and takes its index from its side file, or makes that again.
+/// Opens the segment from `first` up to `end`, where the next one begins, and takes its index from its side file, or
+/// makes that again: then the second is true.
 pub(crate) fn load_sealed(
-    disk: &dyn Disk,
-    folder: &Path,
+    opening: &Opening<'_>,
     first: Position,
+    end: Position,
     before: Option<(Instant, Epoch)>,
-    verify: bool,
-) -> Result<(SegmentFile, SegmentIndex, bool), JournalError> {
+) -> Result<(Loaded, bool), JournalError> {
+    let &Opening { disk, folder, options, read_only } = opening;
     let path = segment_path(folder, first);
-    let file = disk.open(&path).map_err(failed("open", &path))?;
+    let file = disk.open_to_read(&path).map_err(failed("open", &path))?;
     let Some(header) = read_header(&*file, &path, first)? else {
-        return Err(damaged(&path, first, 0, "it has no valid header"));
+        return Err(damaged(&path, first, Some(end), 0, "it has no valid header".to_owned()));
     };
-    let segment = SegmentFile { path, header, file };
+    let segment = Arc::new(SegmentFile { path, header, file });
     let length = segment.file.length().map_err(failed("read", &segment.path))?;
     let known = SegmentIndex::load(disk, &index_path(folder, first))
-        .filter(|index| index.salt == header.salt && index.length == length);
-    match known {
-        Some(index) if !verify => Ok((segment, index, false)),
-        known => {
-            let Scan { index, flaw } = scan(&segment, before)?;
-            if let Some(Flaw { reason, .. }) = flaw {
-                return Err(damaged(&segment.path, index.end, index.length, &reason));
-            }
-            let made = known.as_ref() != Some(&index);
-            if made {
-                index.save(disk, folder, &index_path(folder, first))?;
-            }
-            Ok((segment, index, made))
-        }
-    }
-}
-
-pub(crate) fn damaged(path: &Path, position: Position, offset: u64, reason: &str) -> JournalError {
-    JournalError::Damaged { position, path: path.to_owned(), offset, reason: reason.to_owned() }
-}
-
-/// The first positions of all segments, in order. What is left of an index that was being written goes.
-fn segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<Position>, JournalError> {
-    let mut firsts = Vec::new();
-    for name in disk.list(folder).map_err(failed("list", folder))? {
-        if name.ends_with(".index.tmp") {
-            let path = folder.join(&name);
-            disk.remove(&path).map_err(failed("remove", &path))?;
-        } else if let Some(first) = name.strip_suffix(".journal").filter(|digits| digits.len() == 20) {
-            firsts.extend(first.parse::<Position>().ok());
-        }
-    }
-    firsts.sort_unstable();
-    Ok(firsts)
-}
-
-/// That the segment that begins with `first` goes on where the one before ends.
-fn follows(folder: &Path, sealed: &[Sealed], first: Position) -> Result<(), JournalError> {
-    match sealed.last() {
-        Some(before) if before.end != first => {
-            let path = segment_path(folder, before.first);
-            let reason =
-                format!("it ends before position {}, but the next file begins with {first}", before.end);
-            Err(damaged(&path, before.end.min(first), before.bytes, &reason))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn open_sealed(
-    disk: &dyn Disk,
-    folder: &Path,
-    first: Position,
-    before: Option<(Instant, Epoch)>,
-    verify: bool,
-    notes: &mut Vec<String>,
-) -> Result<SegmentIndex, JournalError> {
-    let (segment, index, made) = load_sealed(disk, folder, first, before, verify)?;
-    if made {
-        notes.push(format!("made the index of {} again: it was missing or damaged", segment.path.display()));
-    }
-    Ok(index)
-}
-
-fn open_active(
-    disk: &dyn Disk,
-    folder: &Path,
-    first: Position,
-    before: Option<(Instant, Epoch)>,
-    notes: &mut Vec<String>,
-) -> Result<Active, JournalError> {
-    let path = segment_path(folder, first);
-    let file = disk.open(&path).map_err(failed("open", &path))?;
-    let Some(header) = read_header(&*file, &path, first)? else {
-        // The header is durable before a group is written: without one there can be no group either.
-        if file.length().map_err(failed("read", &path))? > SEGMENT_HEADER_BYTES as u64 {
-            return Err(damaged(&path, first, 0, "it has no valid header"));
-        }
-        notes.push(format!("began {} again: a crash had left it without a header", path.display()));
-        return create(disk, folder, first);
+        .filter(|index| index.salt == header.salt && index.end == end && index.length <= length);
+    let known = match known {
+        Some(index) if !options.verify => return Ok((Loaded { segment, index }, false)),
+        known => known,
     };
-    let segment = SegmentFile { path, header, file };
-    let Scan { index, flaw } = scan(&segment, before)?;
-    if let Some(Flaw { reason, lasting }) = flaw {
-        if lasting {
-            return Err(damaged(&segment.path, index.end, index.length, &reason));
+    let Scan { index, flaw } = scan(&segment, before, Some(end), options.verify)?;
+    if let Some(flaw) = flaw {
+        let until = flaw.until.or(Some(end));
+        return Err(damaged(&segment.path, index.end, until, index.length, flaw.reason));
+    }
+    if index.end != end {
+        let reason = format!("it ends before position {}, but the next file begins with {end}", index.end);
+        return Err(damaged(&segment.path, index.end, Some(end), index.length, reason));
+    }
+    let made = known.as_ref() != Some(&index) && !read_only;
+    if made {
+        // Best effort: it can be made again at any time.
+        let _ = index.save(disk, folder, &index_path(folder, first));
+    }
+    Ok((Loaded { segment, index }, made))
+}
+
+pub(crate) fn damaged(
+    path: &Path,
+    position: Position,
+    until: Option<Position>,
+    offset: u64,
+    reason: String,
+) -> JournalError {
+    let until = until.filter(|&until| until > position);
+    JournalError::Damaged { position, until, path: path.to_owned(), offset, reason }
+}
+
+/// Opens the last segment: it may have been torn.
+fn open_active(opening: &Opening<'_>, first: Position, opened: &mut Opened) -> Result<(), JournalError> {
+    let &Opening { disk, folder, read_only, .. } = opening;
+    let path = segment_path(folder, first);
+    let open = if read_only { disk.open_to_read(&path) } else { disk.open(&path) };
+    let file = open.map_err(failed("open", &path))?;
+    if !read_only {
+        // What a killed process wrote may not be durable yet; and what a failed sync has lost may still be
+        // read as if it were.
+        file.sync_data().map_err(failed("sync", &path))?;
+        file.forget_cached();
+    }
+    let length = file.length().map_err(failed("read", &path))?;
+    let Some(header) = read_header(&*file, &path, first)? else {
+        // Version 1 wrote a header under the file's own name, and a group only when that was durable.
+        if length > SEGMENT_HEADER_BYTES as u64 {
+            return Err(damaged(&path, first, None, 0, "it has no valid header".to_owned()));
         }
-        let length = segment.file.length().map_err(failed("read", &segment.path))?;
-        segment.file.truncate(index.length).map_err(failed("cut", &segment.path))?;
-        notes.push(format!(
-            "cut {} bytes off the end of {}, from position {} (byte {}) on: {reason}, as a crash leaves it",
-            length - index.length,
+        opened.active = nothing(folder, first);
+        long_enough(opening, &path, &opened.active.index)?;
+        if !read_only {
+            opened.active = create(disk, folder, first, |_| Ok(()))?;
+            opened
+                .notes
+                .push(format!("began {} again: a crash had left it without a header", path.display()));
+        }
+        return Ok(());
+    };
+    let segment = Arc::new(SegmentFile { path, header, file });
+    let Scan { index, flaw } = scan(&segment, opened.last, None, opening.options.verify)?;
+    if let Some(flaw) = &flaw
+        && flaw.lasting
+    {
+        return Err(damaged(&segment.path, index.end, flaw.until, index.length, flaw.reason.clone()));
+    }
+    long_enough(opening, &segment.path, &index)?;
+    if let Some(flaw) = flaw {
+        opened.notes.push(format!(
+            "{} {} bytes at the end of {}, from position {} (byte {}) on: {}, as a crash leaves it",
+            if read_only { "left out" } else { "cut off" },
+            length.saturating_sub(index.length),
             segment.path.display(),
             index.end,
-            index.length
+            index.length,
+            flaw.reason
         ));
+        if !read_only {
+            segment.file.truncate(index.length).map_err(failed("cut", &segment.path))?;
+            segment.file.sync_data().map_err(failed("sync", &segment.path))?;
+        }
     }
-    // What a killed process wrote is read here, but perhaps not durable yet, nor is its name.
-    segment.file.sync_data().map_err(failed("sync", &segment.path))?;
-    disk.sync_folder(folder).map_err(failed("sync", folder))?;
-    Ok(Active { segment: Arc::new(segment), index })
+    if !read_only {
+        // What a killed process named may not be durable yet.
+        disk.sync_folder(folder).map_err(failed("sync", folder))?;
+    }
+    opened.active = Loaded { segment, index };
+    Ok(())
 }
 
-fn read_header(
-    file: &dyn super::disk::DiskFile,
-    path: &Path,
-    first: Position,
-) -> Result<Option<SegmentHeader>, JournalError> {
-    let mut bytes = [0; SEGMENT_HEADER_BYTES];
-    let read = read_full_at(file, &mut bytes, 0).map_err(failed("read", path))?;
-    match SegmentHeader::decode(&bytes[..read], path)? {
-        Some(header) if header.first != first => {
-            let reason = format!("its header says that it begins with position {}", header.first);
-            Err(damaged(path, first, 0, &reason))
+/// That nothing is missing that something else refers to.
+fn long_enough(opening: &Opening<'_>, path: &Path, last: &SegmentIndex) -> Result<(), JournalError> {
+    let at_least = opening.options.at_least;
+    if last.end >= at_least {
+        return Ok(());
+    }
+    let reason =
+        format!("it ends at position {}, but what was made from it refers to position {at_least}", last.end);
+    Err(damaged(path, last.end, Some(at_least), last.length, reason))
+}
+
+/// Removes what a crash has left half made, and indexes of segments that are gone.
+fn remove_leftovers(
+    opening: &Opening<'_>,
+    firsts: &[Position],
+    others: &[String],
+) -> Result<(), JournalError> {
+    for name in others {
+        let temporary = name.ends_with(".index.tmp") || name.ends_with(".journal.tmp");
+        let orphan = first_of(name, ".index").is_some_and(|first| !firsts.contains(&first));
+        if temporary || orphan {
+            let path = opening.folder.join(name);
+            match opening.disk.remove(&path) {
+                // Opening may have used the name itself, and renamed the file.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(failed("remove", &path))?,
+            }
         }
-        header => Ok(header),
+    }
+    Ok(())
+}
+
+/// A segment without a file.
+fn nothing(folder: &Path, first: Position) -> Loaded {
+    let header = SegmentHeader::new(first, 0);
+    let segment = SegmentFile { path: segment_path(folder, first), header, file: Arc::new(Nothing) };
+    Loaded { segment: Arc::new(segment), index: SegmentIndex::new(&header) }
+}
+
+struct Nothing;
+
+impl DiskFile for Nothing {
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Ok(0)
+    }
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn forget_cached(&self) {}
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn length(&self) -> io::Result<u64> {
+        Ok(0)
     }
 }
