@@ -311,8 +311,6 @@ impl Outbox {
             let mut state = self.lock();
             let Some(open) = state.open.get_mut(&id) else { return };
             let expires = open.moment.expires;
-            #[cfg(feature = "planted-faults")]
-            let expires = crate::planted::expires(expires);
             if expires.is_some_and(|expires| expires < timeline) {
                 let tried = open.attempts > 0 || open.maybe_tried;
                 open.phase = Phase::Ending;

@@ -184,6 +184,8 @@ impl FileJournal {
     }
 
     fn append_closed(&self, group: &[Arc<Entry>], appender: &mut Appender) -> Result<(), JournalError> {
+        #[cfg(feature = "planted-faults")]
+        let group = &*crate::planted::written(group);
         let full = self.state().active.index.length >= self.options.segment_bytes;
         if full || appender.new_segment {
             self.roll()?;

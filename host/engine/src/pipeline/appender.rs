@@ -179,10 +179,7 @@ impl Appender {
     /// Makes a group durable, tells those who wait for it, and passes it on.
     fn commit(&mut self, group: Group) {
         #[cfg(feature = "planted-faults")]
-        let group = self.tell_early(group);
-        #[cfg(feature = "planted-faults")]
-        let written = self.journal.append(&crate::planted::written(&group.entries));
-        #[cfg(not(feature = "planted-faults"))]
+        let group = tell_early(group);
         let written = if group.entries.is_empty() { Ok(()) } else { self.journal.append(&group.entries) };
         {
             let mut state = self.intake.lock();
@@ -211,11 +208,7 @@ impl Appender {
         if !group.entries.is_empty() {
             (self.publish)(group.entries);
         }
-        self.tell(group.waiters);
-    }
-
-    fn tell(&self, waiters: Vec<Waiter>) {
-        for waiter in waiters {
+        for waiter in group.waiters {
             match waiter {
                 Waiter::Sender(reply, accepted) => {
                     self.intake.accepted.fetch_add(accepted.accepted as u64, Ordering::Relaxed);
@@ -225,18 +218,6 @@ impl Appender {
                 Waiter::Own(done, position) => done(Ok(position)),
             }
         }
-    }
-
-    #[cfg(feature = "planted-faults")]
-    fn tell_early(&self, mut group: Group) -> Group {
-        if crate::planted::acknowledges_early() {
-            let (senders, others) =
-                group.waiters.into_iter().partition(|waiter| matches!(waiter, Waiter::Sender(..)));
-            group.waiters = others;
-            self.tell(senders);
-            crate::planted::dawdle();
-        }
-        group
     }
 
     /// Tells all that wait that nothing more is journaled.
@@ -260,6 +241,21 @@ impl Appender {
             Waiter::Own(own.done, 0).tell_failed(reason);
         }
     }
+}
+
+/// A planted fault.
+#[cfg(feature = "planted-faults")]
+fn tell_early(mut group: Group) -> Group {
+    if crate::planted::acknowledges_early() {
+        for waiter in std::mem::take(&mut group.waiters) {
+            match waiter {
+                Waiter::Sender(reply, accepted) => drop(reply.send(Ok(accepted))),
+                own => group.waiters.push(own),
+            }
+        }
+        crate::planted::dawdle();
+    }
+    group
 }
 
 #[derive(Default)]

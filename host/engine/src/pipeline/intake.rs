@@ -241,7 +241,10 @@ impl Intake {
 
     /// Where the timeline stands: what an entry would be stamped with now.
     pub(crate) fn timeline_now(&self) -> Instant {
-        Stamp { mode: self.mode, last: self.last_instant() }.other(wall_clock())
+        let now = Stamp { mode: self.mode, last: self.last_instant() }.other(wall_clock());
+        #[cfg(feature = "planted-faults")]
+        let now = crate::planted::timeline(now);
+        now
     }
 
     pub(crate) fn last_instant(&self) -> Instant {
