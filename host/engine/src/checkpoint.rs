@@ -99,6 +99,8 @@ pub(crate) struct Collected {
 
 impl Marker {
     pub(crate) fn new(record: RuleRecord, lanes: usize) -> Self {
+        #[cfg(feature = "planted-faults")]
+        let record = crate::planted::ahead(record);
         Marker { record, lanes_left: AtomicUsize::new(lanes), collected: Mutex::default() }
     }
 

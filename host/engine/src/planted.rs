@@ -73,9 +73,9 @@ pub(crate) fn dawdle() {
 }
 
 /// Where a checkpoint says that it stands.
-pub(crate) fn ahead(record: &RuleRecord) -> RuleRecord {
+pub(crate) fn ahead(record: RuleRecord) -> RuleRecord {
     let ahead = if is_due(Fault::CheckpointAhead, 1) { 5 } else { 0 };
-    RuleRecord { position: record.position + ahead, ..record.clone() }
+    RuleRecord { position: record.position + ahead, ..record }
 }
 
 /// Where the outbox believes that the timeline stands.

@@ -37,8 +37,6 @@ fn write(shared: &Shared, store: &CheckpointStore, done: &ToCheckpoint) {
     let rule = &done.rule;
     let mut record = done.marker.record.clone();
     let changes = changes(shared, done, &mut record);
-    #[cfg(feature = "planted-faults")]
-    let record = crate::planted::ahead(&record);
     // A checkpoint never refers to entries that a power loss could take.
     until_written(shared, store, &mut || {
         shared.journal.sync().map_err(|error| CheckpointError::Store(words(&error)))?;

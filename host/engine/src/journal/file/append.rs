@@ -90,6 +90,8 @@ impl FileJournal {
     }
 
     fn write_group(&self, group: &[Arc<Entry>], appender: &mut Appender) -> Result<(), JournalError> {
+        #[cfg(feature = "planted-faults")]
+        let group = &*crate::planted::written(group);
         let (segment, offset, unsynced) = {
             let state = self.state();
             (Arc::clone(&state.active.segment), state.active.index.length, state.unsynced_bytes)
