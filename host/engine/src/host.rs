@@ -417,6 +417,10 @@ impl Host {
         )
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
     pub(crate) fn run_native(&self, rule: &str, version: crate::pipeline::program::Version) {
         self.0.registry.run_native(rule, version);
     }

@@ -45,5 +45,5 @@ pub use pipeline::intake::{Accepted, SubmitError};
 pub use pipeline::timeline::Timeline;
 pub use plugin::Manifest;
 pub use route::{Route, Target};
-pub use sink::{Answer, Delivery, Reply, Sink};
+pub use sink::{Answer, Delivery, Reply, Sink, SinkOptions, WhenFull};
 pub use status::Status;

@@ -31,6 +31,10 @@ pub struct Moment {
     pub position: Position,
     /// How often what caused it had come back into the host by a route.
     pub hops: u32,
+    /// Of two moments of one rule and key with one position, the lower occurred first. Counts up while a host
+    /// runs, in steps that leave room to count a moment's actions.
+    #[serde(default)]
+    pub(crate) order: u64,
     /// What to do about it.
     pub actions: Vec<MomentAction>,
 }

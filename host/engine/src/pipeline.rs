@@ -68,16 +68,16 @@ pub(crate) struct ToCheckpoint {
 }
 
 impl Shared {
-    /// Tells whoever listens of a moment, and then takes its actions into the outbox. Returns why the rule
-    /// should rest, if so.
-    pub(crate) fn announce(&self, moment: &Arc<Moment>) -> Option<String> {
-        self.moment_count.fetch_add(1, Ordering::Relaxed);
+    /// Tells whoever listens of a moment, and then takes its actions into the outbox.
+    pub(crate) fn announce(&self, mut moment: Moment) -> Arc<Moment> {
+        moment.order = self.moment_count.fetch_add(1, Ordering::Relaxed) << 16;
+        let moment = Arc::new(moment);
         // Nobody listening is no error.
-        drop(self.moments.send(Arc::clone(moment)));
-        if moment.actions.is_empty() {
-            return None;
+        drop(self.moments.send(Arc::clone(&moment)));
+        if !moment.actions.is_empty() {
+            self.outbox.take(&moment, moment.position < self.recovered_to);
         }
-        self.outbox.take(moment, moment.position < self.recovered_to)
+        moment
     }
 
     /// Hands a completed marker to the thread that writes checkpoints.

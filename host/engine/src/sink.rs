@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{Data, Event, Instant};
 use crate::journal::ActionId;
 
@@ -19,6 +21,41 @@ pub trait Sink: Send + Sync + 'static {
     fn concurrency(&self) -> usize {
         16
     }
+}
+
+/// How the host treats a sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkOptions {
+    /// How many actions may wait for it, those under way included; at least 1. Rules are told between batches:
+    /// with [`WhenFull::Pause`] each lane of a rule that feeds the sink may overshoot it by one batch.
+    pub max_waiting: usize,
+    /// What is done when as many wait.
+    pub when_full: WhenFull,
+    /// Whether of one rule's actions about one key the next is begun only when the one before has an outcome, in
+    /// the journal's order, over restarts too. Other keys go on.
+    pub ordered: bool,
+    /// After so many failed tries in a row only one at a time is begun, ever more seldom, until one is
+    /// answered. 0: never.
+    pub breaker_failures: u32,
+}
+
+impl Default for SinkOptions {
+    fn default() -> Self {
+        SinkOptions { max_waiting: 10_000, when_full: WhenFull::Pause, ordered: false, breaker_failures: 5 }
+    }
+}
+
+/// What is done when as many actions wait for a sink as may. Intake and other rules go on either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The rules that feed it rest until fewer than half as many wait: their inputs wait in the journal.
+    #[default]
+    Pause,
+    /// An action that finds no room ends at once, as `failed`.
+    SetAside,
 }
 
 /// One try to deliver an action.

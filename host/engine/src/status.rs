@@ -208,6 +208,8 @@ pub struct SinkStatus {
     pub name: String,
     /// Actions that wait, those under way included.
     pub waiting: usize,
+    /// How many may.
+    pub max_waiting: usize,
     /// Tries under way.
     pub in_flight: usize,
     /// Actions taken.
@@ -218,10 +220,42 @@ pub struct SinkStatus {
     pub failed: u64,
     /// Actions whose moment expired before the first try.
     pub expired: u64,
+    /// Actions whose moment expired before they were taken: all expired ones, and some of the failed.
+    pub missed: u64,
+    /// Of the failed: actions that found no room.
+    pub set_aside: u64,
     /// Tries after the first.
     pub retries: u64,
     /// Why the last try failed.
     pub last_error: Option<String>,
+    /// Its circuit breaker.
+    pub breaker: BreakerStatus,
+}
+
+/// The circuit breaker of a sink.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct BreakerStatus {
+    /// Whether tries are begun.
+    pub state: BreakerState,
+    /// If it is open: no try is begun before then, by the wall clock.
+    pub until: Option<Instant>,
+    /// Failed tries in a row.
+    pub failures: u32,
+    /// How often it opened.
+    pub opened: u64,
+}
+
+/// Whether tries of a sink are begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum BreakerState {
+    /// They are.
+    #[default]
+    Closed,
+    /// Too many in a row failed: one at a time is, ever more seldom, until one is answered.
+    Open,
 }
 
 const BUCKETS_US: [u64; 12] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000, 50_000, 250_000, 1_000_000];

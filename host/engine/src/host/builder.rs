@@ -8,14 +8,14 @@ use crate::checkpoint::CheckpointError;
 use crate::host::Host;
 use crate::journal::JournalError;
 use crate::limits::Limits;
-use crate::outbox::Retry;
+use crate::outbox::{NamedSink, Retry};
 use crate::pipeline::intake::IntakeLimits;
 use crate::pipeline::known::KnownLimits;
 use crate::pipeline::timeline::Timeline;
 use crate::plugin::Manifest;
 use crate::route::Route;
 use crate::sandbox::{SandboxError, SandboxOptions};
-use crate::sink::Sink;
+use crate::sink::{Sink, SinkOptions};
 
 /// What a host is to be. Everything has a default: with none of it set, a host keeps nothing, has no
 /// plugins, and withholds every action.
@@ -26,7 +26,7 @@ pub struct HostBuilder {
     pub(super) threads: usize,
     pub(super) limits: Limits,
     pub(super) timeline: Timeline,
-    pub(super) sinks: Vec<(String, Arc<dyn Sink>)>,
+    pub(super) sinks: Vec<NamedSink>,
     pub(super) routes: Vec<Route>,
     pub(super) intake: IntakeLimits,
     pub(super) known: KnownLimits,
@@ -101,8 +101,13 @@ impl HostBuilder {
     }
 
     /// Where actions can go: a sink, by the name that routes give.
-    pub fn sink(mut self, name: impl Into<String>, sink: Arc<dyn Sink>) -> Self {
-        self.sinks.push((name.into(), sink));
+    pub fn sink(self, name: impl Into<String>, sink: Arc<dyn Sink>) -> Self {
+        self.sink_with(name, sink, SinkOptions::default())
+    }
+
+    /// The same, with how the host is to treat it.
+    pub fn sink_with(mut self, name: impl Into<String>, sink: Arc<dyn Sink>, options: SinkOptions) -> Self {
+        self.sinks.push(NamedSink { name: name.into(), sink, options });
         self
     }
 

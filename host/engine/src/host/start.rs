@@ -294,6 +294,7 @@ fn boxed_publish(shared: &Arc<Shared>) -> Box<dyn Fn(Vec<Arc<crate::journal::Ent
     let shared = Arc::downgrade(shared);
     Box::new(move |group| {
         if let Some(shared) = shared.upgrade() {
+            shared.outbox.timeline_moved(shared.intake.last_instant());
             shared.mailbox.publish(group);
         }
     })

@@ -542,6 +542,7 @@ fn moment_of<'a>(
         expires: emitted.expires,
         position: input.position,
         hops: hops_of(input),
+        order: 0,
         actions,
     }
 }

@@ -318,6 +318,9 @@ impl LaneWorld for World<'_> {
         if self.rule.hold.load(Ordering::Acquire) {
             return Some(Halt::pause("a switch"));
         }
+        if let Some(reason) = self.shared.outbox.holds_up(&self.rule.name) {
+            return Some(Halt::pause(reason));
+        }
         let care = self.rule.care();
         if care.letters.len() >= DEAD_LETTERS {
             return Some(Halt::quarantine(format!(
@@ -328,12 +331,8 @@ impl LaneWorld for World<'_> {
     }
 
     fn emit(&self, moment: Moment) -> Arc<Moment> {
-        let moment = Arc::new(moment);
         self.rule.counters.moments.fetch_add(1, Ordering::Relaxed);
-        if let Some(reason) = self.shared.announce(&moment) {
-            self.rule.care().halt.get_or_insert_with(|| Halt::pause(reason));
-        }
-        moment
+        self.shared.announce(moment)
     }
 
     fn called(&self, inputs: usize, took: Duration, failure: Option<&CallFailure>) {
