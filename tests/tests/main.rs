@@ -10,4 +10,5 @@ mod recovery;
 mod reload;
 mod rules;
 mod scenarios;
+mod slow_sink;
 mod streams;
