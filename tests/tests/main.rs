@@ -15,4 +15,5 @@ mod reload;
 mod replay;
 mod rules;
 mod scenarios;
+mod slow_sink;
 mod streams;

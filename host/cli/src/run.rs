@@ -131,11 +131,8 @@ impl Running {
         let sinks = Sinks::start(&config.sinks, &config.folder, &runtime);
         let sinks = sinks.map_err(anyhow::Error::new).kind(Kind::Config)?;
         let printer = Printer::new(config.moments.print, config.prints_actions(), stop);
-        let mut builder = config.builder();
-        for (name, sink) in &sinks.by_name {
-            builder = builder.sink(name, Arc::clone(sink));
-        }
-        if !sinks.by_name.contains_key(STDOUT) {
+        let mut builder = sinks.add_to(config.builder());
+        if !sinks.has(STDOUT) {
             builder = builder.sink(STDOUT, Arc::new(printer.sink()));
         }
         let host = progress::while_starting(tokio::task::spawn_blocking(|| builder.start())).await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carpe::Sink;
+use carpe::{HostBuilder, Sink, SinkOptions};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
@@ -14,6 +14,8 @@ use crate::sinks::{FileSink, FileSinkError, StdoutFormat, StdoutSink, Webhook, W
 use crate::sources::file::{FileSource, OnBadLine};
 use crate::sources::http::HttpSource;
 use crate::{Secret, SecretError};
+
+mod sink_table;
 
 /// A listener's address that means: there is none.
 const NONE: &str = "none";
@@ -137,11 +139,21 @@ impl SourceConfig {
     }
 }
 
-/// `[sink.NAME]`: where actions go out.
+/// `[sink.NAME]`: where actions go out, and how the host treats it. Both stand in one table.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SinkConfig {
+    /// What it is.
+    pub kind: SinkKind,
+    /// What every sink may have.
+    pub options: SinkOptions,
+}
+
+/// What a sink is.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum SinkConfig {
+pub enum SinkKind {
     /// A POST to a URL.
     Webhook(WebhookConfig),
     /// A line of JSON in a file.
@@ -193,8 +205,7 @@ pub struct StdoutConfig {
 /// The sinks of a configuration, started.
 #[derive(Clone, Default)]
 pub struct Sinks {
-    /// Each by its name, for [`carpe::HostBuilder::sink`].
-    pub by_name: BTreeMap<String, Arc<dyn Sink>>,
+    by_name: BTreeMap<String, (Arc<dyn Sink>, SinkOptions)>,
     webhooks: BTreeMap<String, Webhook>,
 }
 
@@ -239,6 +250,18 @@ impl Sinks {
         Ok(sinks)
     }
 
+    /// A host with these sinks, each treated as the configuration has it.
+    pub fn add_to(&self, host: HostBuilder) -> HostBuilder {
+        self.by_name.iter().fold(host, |host, (name, (sink, options))| {
+            host.sink_with(name, Arc::clone(sink), options.clone())
+        })
+    }
+
+    /// Whether there is a sink `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// Why nothing is sent to the sink `name` any more, if so.
     pub fn stopped(&self, name: &str) -> Option<&'static str> {
         let gone = self.webhooks.get(name).is_some_and(Webhook::is_gone);
@@ -252,10 +275,10 @@ impl Sinks {
         folder: &Path,
         runtime: &Handle,
     ) -> Result<(), SinkErrorReason> {
-        let sink: Arc<dyn Sink> = match config {
-            SinkConfig::File(config) => Arc::new(FileSink::open(folder.join(&config.path))?),
-            SinkConfig::Stdout(config) => Arc::new(StdoutSink::start(config.format)?),
-            SinkConfig::Webhook(config) => {
+        let sink: Arc<dyn Sink> = match &config.kind {
+            SinkKind::File(config) => Arc::new(FileSink::open(folder.join(&config.path))?),
+            SinkKind::Stdout(config) => Arc::new(StdoutSink::start(config.format)?),
+            SinkKind::Webhook(config) => {
                 let file = config.secret_file.as_ref().map(|file| folder.join(file));
                 let secret = Secret::from_either("secret", config.secret.as_ref(), file.as_deref())?;
                 let timeout = Duration::from_millis(config.timeout_ms);
@@ -265,13 +288,15 @@ impl Sinks {
                 Arc::new(webhook)
             }
         };
-        self.by_name.insert(name.to_owned(), sink);
+        self.by_name.insert(name.to_owned(), (sink, config.options.clone()));
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use carpe::WhenFull;
+
     use super::*;
 
     #[derive(Debug, Default, Deserialize)]
@@ -309,8 +334,12 @@ mod tests {
             path = "actions.jsonl"
 
             [sink.screen]
+            max_waiting = 50
+            when_full = "set-aside"
             kind = "stdout"
             format = "jsonl"
+            ordered = true
+            breaker_failures = 0
             "#,
         )
         .unwrap();
@@ -325,6 +354,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sinks = Sinks::start(&config.sink, folder.path(), runtime.handle()).unwrap();
         assert_eq!(sinks.by_name.keys().collect::<Vec<_>>(), ["log", "ops", "screen"]);
+        assert!(sinks.has("log") && !sinks.has("logs"));
+        let options = &config.sink["screen"].options;
+        assert_eq!((options.max_waiting, options.when_full), (50, WhenFull::SetAside));
+        assert_eq!((options.ordered, options.breaker_failures), (true, 0));
+        assert_eq!(config.sink["log"].options, SinkOptions::default());
         assert_eq!(sinks.stopped("ops"), None);
         assert!(folder.path().join("actions.jsonl").exists());
     }
@@ -336,6 +370,25 @@ mod tests {
             ("[sink.a]\nkind = \"pigeon\"", "unknown variant `pigeon`"),
             ("[sink.a]\nkind = \"file\"\npath = \"x\"\nurl = \"y\"", "unknown field `url`"),
             ("[sink.a]\nkind = \"webhook\"", "missing field `url`"),
+            ("[sink.a]\npath = \"x\"", "missing field `kind`"),
+            (
+                "[sink.a]\nkind = \"file\"\npath = \"x\"\nmax_wating = 1",
+                "unknown field `max_wating`, expected one of `path`, `max_waiting`, `when_full`",
+            ),
+            (
+                "[sink.a]\nkind = \"webhook\"\nurl = \"x\"\norderd = true",
+                "unknown field `orderd`, expected one of `url`, `secret`, `secret_file`, `timeout_ms`, `max_waiting`",
+            ),
+            (
+                "[sink.a]\nkind = \"stdout\"\nmax_waiting = 0",
+                "invalid value: integer `0`, expected a nonzero",
+            ),
+            ("[sink.a]\nkind = \"stdout\"\nmax_waiting = \"x\"", "invalid type: string \"x\""),
+            (
+                "[sink.a]\nkind = \"stdout\"\nwhen_full = \"drop\"",
+                "unknown variant `drop`, expected `pause` or `set-aside`",
+            ),
+            ("[sink.a]\nkind = \"stdout\"\nordered = true\nordered = false", "duplicate key"),
             ("[[source]]\nkind = \"file\"\npath = \"x\"\non_bad_line = \"cry\"", "unknown variant `cry`"),
         ] {
             let error = toml::from_str::<Config>(text).unwrap_err().to_string();

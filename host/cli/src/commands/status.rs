@@ -88,12 +88,24 @@ struct Work {
 struct Sink {
     name: String,
     waiting: u64,
+    max_waiting: u64,
     delivered: u64,
     rejected: u64,
     failed: u64,
     expired: u64,
+    missed: u64,
+    set_aside: u64,
     retries: u64,
     last_error: Option<String>,
+    breaker: Breaker,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Breaker {
+    state: String,
+    until: Option<u64>,
+    failures: u64,
 }
 
 pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
@@ -189,18 +201,33 @@ impl Shown {
     }
 
     fn describe_sinks(&self) -> String {
-        let head = ["SINK", "WAITING", "DELIVERED", "REJECTED", "FAILED", "EXPIRED", "RETRIES"];
+        let head = ["SINK", "WAITING", "DELIVERED", "REJECTED", "FAILED", "EXPIRED", "MISSED", "RETRIES"];
         let mut rows = vec![head.map(str::to_owned)];
         for sink in &self.sinks {
-            let counts =
-                [sink.waiting, sink.delivered, sink.rejected, sink.failed, sink.expired, sink.retries];
-            let [waiting, delivered, rejected, failed, expired, retries] = counts.map(grouped);
-            rows.push([sink.name.clone(), waiting, delivered, rejected, failed, expired, retries]);
+            let Sink { waiting, delivered, rejected, failed, expired, missed, retries, .. } = *sink;
+            let counts = [waiting, delivered, rejected, failed, expired, missed, retries];
+            let [waiting, delivered, rejected, failed, expired, missed, retries] = counts.map(grouped);
+            rows.push([sink.name.clone(), waiting, delivered, rejected, failed, expired, missed, retries]);
         }
         let mut text = columns(&rows);
         for sink in &self.sinks {
             if let Some(why) = self.stopped_sinks.get(&sink.name) {
                 text += &format!("{}: nothing is sent any more, {why}\n", sink.name);
+            }
+            if let Some(until) = sink.breaker.until.filter(|_| sink.breaker.state == "open") {
+                text += &format!(
+                    "{}: the circuit breaker is open after {} failed tries in a row, the next is not before {}\n",
+                    sink.name,
+                    grouped(sink.breaker.failures),
+                    format_instant(until)
+                );
+            }
+            if sink.waiting >= sink.max_waiting && sink.max_waiting > 0 {
+                text +=
+                    &format!("{}: as many actions wait as may, {}\n", sink.name, grouped(sink.max_waiting));
+            }
+            if sink.set_aside > 0 {
+                text += &format!("{}: {} found no room\n", sink.name, counted(sink.set_aside, "action"));
             }
             if let Some(error) = &sink.last_error {
                 text +=

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use carpe::status::{PluginState, PluginStatus, RuleStatus};
+use carpe::status::{BreakerState, PluginState, PluginStatus, RuleStatus, SinkStatus};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -132,6 +132,19 @@ fn sinks(snapshot: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
     out.counter("carpe_deliveries", "Actions of a sink, by what became of them", deliveries)?;
     let retries = sinks().map(|sink| ([("sink", sink.name.as_str())], sink.retries));
     out.counter("carpe_delivery_retries", "Tries after the first", retries)?;
+    let missed = sinks().map(|sink| ([("sink", sink.name.as_str())], sink.missed));
+    out.counter("carpe_deliveries_missed", "Actions whose moment expired before they were taken", missed)?;
+    let set_aside = sinks().map(|sink| ([("sink", sink.name.as_str())], sink.set_aside));
+    out.counter("carpe_deliveries_set_aside", "Actions that found no room, of the failed", set_aside)?;
+    let most = sinks().map(|sink| ([("sink", sink.name.as_str())], size(sink.max_waiting)));
+    out.gauge("carpe_sink_limit_actions", "Actions that may wait for a sink", most)?;
+    let open = |sink: &SinkStatus| u64::from(sink.breaker.state == BreakerState::Open);
+    let breakers = sinks().map(|sink| ([("sink", sink.name.as_str())], open(sink)));
+    out.gauge("carpe_sink_breaker_open", "Whether a sink is only probed", breakers)?;
+    let opened = sinks().map(|sink| ([("sink", sink.name.as_str())], sink.breaker.opened));
+    out.counter("carpe_sink_breaker_openings", "How often a sink's circuit breaker opened", opened)?;
+    let failures = sinks().map(|sink| ([("sink", sink.name.as_str())], u64::from(sink.breaker.failures)));
+    out.gauge("carpe_sink_failures_in_a_row", "Tries that failed since the last answer", failures)?;
     let in_flight = sinks().map(|sink| ([("sink", sink.name.as_str())], size(sink.in_flight)));
     out.gauge("carpe_deliveries_in_flight", "Tries that are under way", in_flight)?;
     let stopped = sinks().map(|sink| {

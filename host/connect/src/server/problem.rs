@@ -103,6 +103,11 @@ impl Problem {
         Problem::new(&UNAVAILABLE, detail)
     }
 
+    /// The sender is to wait so long.
+    pub(crate) fn retry_after(self, after: Duration) -> Self {
+        Problem { retry_after: Some(after), ..self }
+    }
+
     pub(crate) fn at(self, index: usize) -> Self {
         Problem { index: Some(index), ..self }
     }

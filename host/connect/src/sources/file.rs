@@ -30,6 +30,8 @@ use self::reader::Chunk;
 const CHUNKS_IN_FLIGHT: usize = 8;
 /// Chunks that are read ahead.
 const CHUNKS_AHEAD: usize = 4;
+/// How long to wait while the host's journal cannot be written.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 /// Bad lines that are kept to be shown; all are counted.
 const BAD_LINES_SHOWN: usize = 20;
 
@@ -165,8 +167,8 @@ impl FileSource {
         format!("file:{}", absolute.display())
     }
 
-    /// Reads to the end, or, if it follows, until `stop` resolves. Waits where the host is busy.
-    /// `progress` is called whenever more has become durable.
+    /// Reads to the end, or, if it follows, until `stop` resolves. Waits where the host is busy, and while its
+    /// journal cannot be written. `progress` is called whenever more has become durable.
     ///
     /// # Errors
     /// If the file can't be read, at a bad line (see [`OnBadLine`]), or if the host takes no more.
@@ -191,7 +193,9 @@ impl FileSource {
             file,
             on_bad_line,
             max_bad_lines,
+            unsent: VecDeque::new(),
             waiting: VecDeque::new(),
+            journal_failed: None,
             done: Progress::default(),
             progress,
         };
@@ -209,15 +213,18 @@ struct Feed<I: Intake, P> {
     file: String,
     on_bad_line: OnBadLine,
     max_bad_lines: u64,
+    /// To be submitted next: the one that was read last, and those that could not be journaled.
+    unsent: VecDeque<Chunk>,
     waiting: VecDeque<Waiting<I::Receipt>>,
+    /// Why the journal could not be written, if that is the last that was heard of it.
+    journal_failed: Option<String>,
     done: Progress,
     progress: P,
 }
 
 struct Waiting<R> {
     receipt: Pin<Box<R>>,
-    bytes: u64,
-    total_bytes: Option<u64>,
+    chunk: Chunk,
 }
 
 impl<I: Intake, P: FnMut(&Progress)> Feed<I, P> {
@@ -226,69 +233,99 @@ impl<I: Intake, P: FnMut(&Progress)> Feed<I, P> {
         ready: &mut mpsc::Receiver<Result<Chunk, FileError>>,
         mut stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(), FileError> {
-        loop {
+        let mut ended = false;
+        while !ended || !self.waiting.is_empty() || !self.unsent.is_empty() {
+            if !self.unsent.is_empty() {
+                tokio::select! {
+                    biased;
+                    () = &mut stop => return Ok(()),
+                    given = self.give() => given?,
+                }
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
                 done = oldest(&mut self.waiting), if !self.waiting.is_empty() => self.absorb(done)?,
-                chunk = ready.recv(), if self.waiting.len() < CHUNKS_IN_FLIGHT => match chunk {
-                    None => return Ok(()),
-                    Some(chunk) => {
-                        let chunk = chunk?;
-                        tokio::select! {
-                            biased;
-                            () = &mut stop => return Ok(()),
-                            taken = self.take(chunk) => taken?,
-                        }
-                    }
+                chunk = ready.recv(), if !ended && self.waiting.len() < CHUNKS_IN_FLIGHT => match chunk {
+                    None => ended = true,
+                    Some(chunk) => self.unsent.push_back(chunk?),
                 },
             }
         }
+        Ok(())
     }
 
-    /// Hands one chunk to the host; when it returns, the chunk has been submitted, whole.
-    async fn take(&mut self, mut chunk: Chunk) -> Result<(), FileError> {
+    /// Hands the next chunk to the host, whole, or finds out why not and waits.
+    async fn give(&mut self) -> Result<(), FileError> {
+        if self.journal_failed.is_some() && !self.waiting.is_empty() {
+            // One at a time, until it is known that the journal is written again.
+            let done = oldest(&mut self.waiting).await;
+            return self.absorb(done);
+        }
+        if self.journal_failed.is_some() {
+            tokio::time::sleep(JOURNAL_PAUSE).await;
+        }
+        // If one before has failed, this one must not go ahead of it.
+        self.absorb_finished().await?;
+        let Some(mut chunk) = self.unsent.pop_front() else { return Ok(()) };
         for bad in std::mem::take(&mut chunk.bad) {
             self.skip(bad)?;
         }
-        let mut stop_at = None;
-        loop {
-            match self.submit(&chunk) {
-                Ok(()) => return stop_at.map_or(Ok(()), |bad| Err(FileError::BadLine(bad))),
-                Err(SubmitError::Busy { retry_after }) if self.waiting.is_empty() => {
-                    tokio::time::sleep(retry_after).await;
-                }
-                // What becomes durable makes room.
-                Err(SubmitError::Busy { .. }) => {
-                    let done = oldest(&mut self.waiting).await;
-                    self.absorb(done)?;
-                }
-                Err(SubmitError::Invalid { index, error }) if index < chunk.events.len() => {
-                    let bad = chunk.bad_line(&self.file, index, error.to_string());
-                    if self.on_bad_line == OnBadLine::Stop {
-                        chunk.cut(index);
-                        stop_at = Some(bad);
-                    } else {
-                        chunk.remove(index);
-                        self.skip(bad)?;
-                    }
-                }
-                Err(source) => return Err(FileError::Intake { file: self.file.clone(), source }),
+        match self.submit(&chunk) {
+            Ok(receipt) => {
+                self.waiting.push_back(Waiting { receipt, chunk });
+                return Ok(());
             }
+            Err(SubmitError::Invalid { index, error }) if index < chunk.events.len() => {
+                let bad = chunk.bad_line(&self.file, index, error.to_string());
+                if self.on_bad_line == OnBadLine::Stop {
+                    return self.end_before(chunk, index, bad).await;
+                }
+                chunk.remove(index);
+                self.unsent.push_front(chunk);
+                return self.skip(bad);
+            }
+            Err(SubmitError::Busy { retry_after }) => {
+                self.unsent.push_front(chunk);
+                if self.waiting.is_empty() {
+                    tokio::time::sleep(retry_after).await;
+                    return Ok(());
+                }
+            }
+            Err(SubmitError::Journal(reason)) => {
+                self.unsent.push_front(chunk);
+                self.note_journal(&reason);
+            }
+            Err(source) => return Err(FileError::Intake { file: self.file.clone(), source }),
         }
+        // What becomes durable makes room.
+        if !self.waiting.is_empty() {
+            let done = oldest(&mut self.waiting).await;
+            self.absorb(done)?;
+        }
+        Ok(())
     }
 
-    fn submit(&mut self, chunk: &Chunk) -> Result<(), SubmitError> {
+    /// Takes what comes before a bad line, and ends with it.
+    async fn end_before(&mut self, mut chunk: Chunk, index: usize, bad: BadLine) -> Result<(), FileError> {
+        chunk.cut(index);
+        self.unsent.clear();
+        self.unsent.push_back(chunk);
+        while !self.unsent.is_empty() {
+            Box::pin(self.give()).await?;
+        }
+        Err(FileError::BadLine(bad))
+    }
+
+    fn submit(&mut self, chunk: &Chunk) -> Result<Pin<Box<I::Receipt>>, SubmitError> {
         // A refused submission doesn't give its events back; a copy costs less than to parse them again.
         let events = chunk.events.clone();
         let receipt = match (&self.cursor_name, &chunk.cursor) {
             (Some(name), Some(cursor)) => self.intake.submit_from(name, cursor.to_string(), events)?,
             _ => self.intake.submit_all(events)?,
         };
-        let waiting =
-            Waiting { receipt: Box::pin(receipt), bytes: chunk.end, total_bytes: chunk.total_bytes };
-        self.waiting.push_back(waiting);
-        Ok(())
+        Ok(Box::pin(receipt))
     }
 
     fn skip(&mut self, bad: BadLine) -> Result<(), FileError> {
@@ -309,20 +346,61 @@ impl<I: Intake, P: FnMut(&Progress)> Feed<I, P> {
             let done = oldest(&mut self.waiting).await;
             self.absorb(done)?;
         }
+        match self.journal_failed.take().filter(|_| !self.unsent.is_empty()) {
+            Some(reason) => {
+                let source = SubmitError::Journal(reason);
+                Err(FileError::Intake { file: self.file.clone(), source })
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn absorb_finished(&mut self) -> Result<(), FileError> {
+        while !self.waiting.is_empty() {
+            let done = tokio::select! {
+                biased;
+                done = oldest(&mut self.waiting) => done,
+                () = std::future::ready(()) => return Ok(()),
+            };
+            self.absorb(done)?;
+        }
         Ok(())
     }
 
+    /// What came of the oldest chunk. If it could not be journaled, all are given again, in order: what was
+    /// kept after all is a repeat.
     fn absorb(&mut self, done: Result<Accepted, SubmitError>) -> Result<(), FileError> {
-        let waited = self.waiting.pop_front();
-        let taken = done.map_err(|source| FileError::Intake { file: self.file.clone(), source })?;
+        let taken = match done {
+            Ok(taken) => taken,
+            Err(SubmitError::Journal(reason)) => {
+                self.note_journal(&reason);
+                while let Some(Waiting { chunk, .. }) = self.waiting.pop_back() {
+                    self.unsent.push_front(chunk);
+                }
+                return Ok(());
+            }
+            Err(source) => {
+                self.waiting.pop_front();
+                return Err(FileError::Intake { file: self.file.clone(), source });
+            }
+        };
+        if self.journal_failed.take().is_some() {
+            tracing::info!("{}: the journal is written again: the source goes on", self.file);
+        }
         self.done.events += taken.accepted as u64;
         self.done.repeated += taken.repeated as u64;
-        if let Some(waited) = waited {
-            self.done.bytes = waited.bytes;
-            self.done.total_bytes = waited.total_bytes;
+        if let Some(Waiting { chunk, .. }) = self.waiting.pop_front() {
+            self.done.bytes = chunk.end;
+            self.done.total_bytes = chunk.total_bytes;
         }
         (self.progress)(&self.done);
         Ok(())
+    }
+
+    fn note_journal(&mut self, reason: &str) {
+        if self.journal_failed.replace(reason.to_owned()).is_none() {
+            tracing::warn!(reason, "{}: the journal cannot be written: the source waits", self.file);
+        }
     }
 }
 

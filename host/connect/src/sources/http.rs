@@ -26,6 +26,9 @@ use crate::server::{self, ListenError, Server, ServerLimits};
 use self::body::BodyBudget;
 use self::decode::{Mode, bad_event};
 
+/// When a sender may try again whom the host cannot serve now: it looks for room as often.
+const LATER: Duration = Duration::from_secs(5);
+
 /// How events are taken in over HTTP.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -130,6 +133,8 @@ impl<I: Intake> Taken<I> {
         let receipt = self.intake.submit_all(events).map_err(|error| refused(error, one))?;
         match tokio::time::timeout(self.source.accept_timeout, receipt).await {
             Ok(Ok(Accepted { accepted, repeated, .. })) => Ok(Answer { accepted, repeated }),
+            // It was on its way: a part of the write may have reached the disk.
+            Ok(Err(SubmitError::Journal(reason))) => Err(uncertain(logged(&reason))),
             Ok(Err(error)) => Err(refused(error, one)),
             Err(_) => Err(uncertain("the journal is slow")),
         }
@@ -150,20 +155,29 @@ fn refused(error: SubmitError, one: bool) -> Problem {
             Problem::too_large(format!("the batch holds {count} events, {limit} are allowed"))
                 .hint("send them in smaller batches")
         }
-        SubmitError::Stopped => {
-            Problem::unavailable("the host is stopping").hint("send the same again when it is back")
-        }
-        // What the operating system said may name paths: that is for the operator's log.
-        error => {
-            tracing::error!(%error, "events could not be journaled");
-            uncertain("the host's journal failed")
-        }
+        SubmitError::Stopped => Problem::unavailable("the host is stopping")
+            .hint("send the same again when it is back")
+            .retry_after(LATER),
+        SubmitError::Journal(reason) => Problem::unavailable(format!(
+            "{}: nothing of this was kept",
+            logged(&reason)
+        ))
+        .hint("send the same again after Retry-After: when there is room again, the host goes on by itself")
+        .retry_after(LATER),
+        error => uncertain(logged(&error.to_string())),
     }
+}
+
+/// What the operating system said may name paths: that is for the operator's log.
+fn logged(reason: &str) -> &'static str {
+    tracing::error!(reason, "events could not be journaled");
+    "the host's journal cannot be written"
 }
 
 fn uncertain(what: &str) -> Problem {
     Problem::unavailable(format!("{what}: the events may have been kept or not"))
         .hint("send the same again: what was kept is not taken twice, by `source` and `id`")
+        .retry_after(LATER)
 }
 
 async fn wrong_method(method: Method) -> Problem {

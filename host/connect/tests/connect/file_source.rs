@@ -206,9 +206,6 @@ async fn it_waits_for_a_busy_host_and_ends_with_a_stopped_one() {
     intake.refuse(SubmitError::Stopped);
     let error = read(FileSource::file(&path), &intake).await.unwrap_err();
     assert!(matches!(error, FileError::Intake { source: SubmitError::Stopped, .. }));
-    intake.fail(|| SubmitError::Journal("disk full".into()));
-    let error = read(FileSource::file(&path), &intake).await.unwrap_err();
-    assert!(matches!(error, FileError::Intake { source: SubmitError::Journal(_), .. }));
 
     let missing = read(FileSource::file("/nowhere/at/all"), &intake).await.unwrap_err();
     assert_eq!(missing.to_string(), "cannot read /nowhere/at/all");
@@ -234,6 +231,56 @@ async fn only_so_much_is_in_flight() {
     let done = read(FileSource::file(&path), &intake).await.unwrap();
     assert_eq!((done.events, done.repeated), (920, 0));
     assert_eq!(intake.ids(), ids(0..1000));
+}
+
+fn disk_full() -> SubmitError {
+    SubmitError::Journal("disk full".into())
+}
+
+/// Time passes by itself when there is nothing to do.
+#[tokio::test(start_paused = true)]
+async fn it_waits_while_the_journal_cannot_be_written_and_goes_on_in_order() {
+    for (refused, failed) in [(3, 0), (0, 1), (0, 8), (2, 3)] {
+        for stream in [false, true] {
+            let intake = Recorder::new();
+            let (_folder, path) = folder_with(lines(0..1000));
+            let source = match stream {
+                true => FileSource::stream("stdin", File::open(&path).unwrap()),
+                false => FileSource::file(&path),
+            };
+            // The first chunks are taken, and what then fails fails all at once, as a journal does.
+            (0..failed).for_each(|_| intake.fail(disk_full()));
+            (0..refused).for_each(|_| intake.refuse(disk_full()));
+            let done = read(source, &intake).await.unwrap();
+            assert_eq!((done.events, done.repeated), (1000, 0), "{refused} refused, {failed} failed");
+            assert_eq!(intake.ids(), ids(0..1000));
+            assert_eq!(done.bytes, fs::metadata(&path).unwrap().len());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_line_that_follows_a_failed_journal_still_stops_it() {
+    let intake = Recorder::new();
+    let (_folder, path) = folder_with(lines(0..1000));
+    intake.refuse_id("250");
+    (0..2).for_each(|_| intake.fail(disk_full()));
+    let error = read(FileSource::file(&path), &intake).await.unwrap_err().to_string();
+    assert!(error.contains("events.jsonl:251: the data is not wanted"), "{error}");
+    assert_eq!(intake.ids(), ids(0..250));
+}
+
+/// What was read of a stream is gone, so that has to be said.
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_it_is_told_to_while_the_journal_cannot_be_written() {
+    let intake = Recorder::new();
+    let (_folder, path) = folder_with(lines(0..3));
+    (0..10_000).for_each(|_| intake.refuse(disk_full()));
+    let stop = tokio::time::sleep(Duration::from_secs(100));
+    let error = FileSource::file(&path).run(intake.clone(), stop, |_| {}).await.unwrap_err();
+    assert!(matches!(error, FileError::Intake { source: SubmitError::Journal(_), .. }));
+    let again = Recorder::new();
+    assert_eq!(read(FileSource::file(&path), &again).await.unwrap().events, 3);
 }
 
 #[tokio::test]

@@ -209,7 +209,9 @@ async fn a_busy_or_stopping_host_says_so() {
     busy.detail(429);
     assert_eq!(busy.header("retry-after"), Some("2"));
     intake.refuse(SubmitError::Stopped);
-    assert_eq!(post(at, STRUCTURED, event("1")).await.detail(503), "the host is stopping");
+    let stopping = post(at, STRUCTURED, event("1")).await;
+    assert_eq!(stopping.detail(503), "the host is stopping");
+    assert_eq!(stopping.header("retry-after"), Some("5"));
     intake.refuse(SubmitError::TooMany { count: 7, limit: 5 });
     assert_eq!(
         post(at, BATCH, format!("[{}]", event("1"))).await.detail(413),
@@ -222,10 +224,28 @@ async fn a_busy_or_stopping_host_says_so() {
     let invalid = post(at, STRUCTURED, event("2")).await;
     invalid.detail(400);
     assert!(invalid.json().get("index").is_none());
-    intake.fail(|| SubmitError::Journal("/secret/place: disk full".into()));
-    let failed = post(at, STRUCTURED, event("1")).await;
-    assert!(failed.detail(503).contains("the events may have been kept or not"));
-    assert!(!failed.text().contains("/secret/place"));
+}
+
+/// What that is, ends by itself: the sender is to come back.
+#[tokio::test]
+async fn while_the_journal_cannot_be_written_senders_are_told_to_come_back() {
+    let intake = Recorder::new();
+    let server = start(&intake).await;
+    let at = server.address();
+    let failed = || SubmitError::Journal("/secret/place: disk full".into());
+    let batch = || format!("[{},{}]", event("1"), event("2"));
+    intake.refuse(failed());
+    let refused = post(at, BATCH, batch()).await;
+    assert_eq!(refused.detail(503), "the host's journal cannot be written: nothing of this was kept");
+    intake.fail(failed());
+    let uncertain = post(at, BATCH, batch()).await;
+    assert!(uncertain.detail(503).ends_with("the events may have been kept or not"));
+    for answer in [refused, uncertain] {
+        assert_eq!(answer.header("retry-after"), Some("5"));
+        assert!(!answer.text().contains("/secret/place"));
+    }
+    assert_eq!(intake.ids(), [""; 0], "a batch is taken whole or not at all");
+    assert_eq!(post(at, BATCH, batch()).await.json()["accepted"], 2);
 }
 
 #[tokio::test]

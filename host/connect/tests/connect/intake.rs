@@ -26,7 +26,7 @@ struct State {
     known: HashSet<(String, String)>,
     cursors: HashMap<String, String>,
     refusals: VecDeque<SubmitError>,
-    failure: Option<fn() -> SubmitError>,
+    failures: VecDeque<SubmitError>,
     bad_ids: HashSet<String>,
     groups: Vec<usize>,
 }
@@ -59,9 +59,9 @@ impl Recorder {
         self.state().refusals.push_back(error);
     }
 
-    /// Each receipt fails so.
-    pub(crate) fn fail(&self, error: fn() -> SubmitError) {
-        self.state().failure = Some(error);
+    /// Takes the next submission, but its receipt fails so: nothing of it is kept.
+    pub(crate) fn fail(&self, error: SubmitError) {
+        self.state().failures.push_back(error);
     }
 
     /// Events with this id are refused as invalid.
@@ -97,6 +97,13 @@ impl Recorder {
             let error = AdmitError::Data { reason: "is not wanted".to_owned() };
             return Err(SubmitError::Invalid { index, error });
         }
+        let mut open = self.0.open.subscribe();
+        if let Some(failure) = state.failures.pop_front() {
+            return Ok(Box::pin(async move {
+                open.wait_for(|&open| open).await.unwrap();
+                Err(failure)
+            }));
+        }
         let receipt = self.0.host.submit_all(events.clone())?;
         state.groups.push(events.len());
         for event in events {
@@ -108,12 +115,10 @@ impl Recorder {
             state.cursors.insert(source.to_owned(), cursor);
         }
         self.0.count.send_replace(state.events.len());
-        let failure = state.failure;
-        let mut open = self.0.open.subscribe();
         Ok(Box::pin(async move {
             let taken = receipt.await;
             open.wait_for(|&open| open).await.unwrap();
-            failure.map_or(taken, |failure| Err(failure()))
+            taken
         }))
     }
 }
