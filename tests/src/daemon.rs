@@ -139,7 +139,8 @@ impl Daemon<'_> {
     /// Has it stand still, as a machine does that has other things to do, and go on.
     pub fn stand_still(&self, time: Duration) {
         let signal = |name: &str| {
-            let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill");
+            let sent =
+                Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill");
             assert!(sent.success());
         };
         signal("-STOP");

@@ -21,7 +21,11 @@ fn shim() -> &'static Path {
         // Beside it and renamed, since another run may be loading it.
         let temporary = shim.with_extension(format!("{}.so", std::process::id()));
         let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&temporary).arg(source).arg("-ldl");
+        compiler
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&temporary)
+            .arg(source)
+            .arg("-ldl");
         assert!(compiler.status().expect("cc runs").success());
         std::fs::rename(temporary, &shim).expect("renamed");
         shim
@@ -47,7 +51,12 @@ fn every_change_fails(sort: u8) {
         .output()
         .expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{}: {text}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}: {text}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     print!("{text}");
     let struck = text.split("struck=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a count");
     assert!(struck.parse::<u64>().expect("a number") > 20, "{text}");
@@ -85,7 +94,8 @@ const STRUCTURED: [(&str, &str); 1] = [("content-type", "application/cloudevents
 
 #[test]
 fn a_full_disk_stops_the_intake_and_it_goes_on_when_there_is_room() {
-    let home = Home::new("[journal]\ncompress = false\n[checkpoints]\nevery_ms = 50\n[moments]\nprint = 'none'\n");
+    let home =
+        Home::new("[journal]\ncompress = false\n[checkpoints]\nevery_ms = 50\n[moments]\nprint = 'none'\n");
     home.plugins.plugin("it", guest("counter"), "[configuration]\nevery = 0");
     let daemon = home.start_on_disk(DISK, FILLER);
     let mut n = 0;
@@ -98,9 +108,15 @@ fn a_full_disk_stops_the_intake_and_it_goes_on_when_there_is_room() {
         n += 1;
         assert!(n * 100_000 < DISK, "the disk is never full");
     };
-    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("cannot be written")), "{refused}");
+    assert!(
+        refused["detail"].as_str().is_some_and(|detail| detail.contains("cannot be written")),
+        "{refused}"
+    );
     let status = daemon.status();
-    assert!(status["journal"]["failed"].as_str().is_some_and(|why| why.contains("No space left")), "{status}");
+    assert!(
+        status["journal"]["failed"].as_str().is_some_and(|why| why.contains("No space left")),
+        "{status}"
+    );
     assert_eq!(status["ready"], false);
 
     std::fs::remove_file(daemon.data("filler")).expect("removed");
@@ -118,7 +134,8 @@ fn a_full_disk_stops_the_intake_and_it_goes_on_when_there_is_room() {
     // What is on that disk comes to the same.
     let (copy, plugins) = (home.file("copy"), home.plugins.path());
     carpe::backup::backup(&daemon.data(""), &copy).expect("a backup");
-    let host = Host::builder().data_dir(&copy).plugins_dir(plugins).sandbox(sandbox()).start().expect("starts");
+    let host =
+        Host::builder().data_dir(&copy).plugins_dir(plugins).sandbox(sandbox()).start().expect("starts");
     settle(&host);
     assert_eq!(count_of(&host, "counter", "key"), Count::exact(n));
     assert!(daemon.stop().success());
@@ -144,6 +161,10 @@ fn a_machine_that_stands_still_sets_nothing_aside() {
     }
     daemon.settle();
     let status = daemon.status();
-    assert_eq!((&status["dead_letters"], &status["plugins"][0]["work"]["keys"]), (&json!(0), &json!(60)), "{status}");
+    assert_eq!(
+        (&status["dead_letters"], &status["plugins"][0]["work"]["keys"]),
+        (&json!(0), &json!(60)),
+        "{status}"
+    );
     assert!(daemon.stop().success());
 }

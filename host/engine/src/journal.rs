@@ -10,8 +10,8 @@ mod memory;
 mod testing;
 
 pub use entry::{
-    ActionId, Body, Decision, Entry, Epoch, Erasure, Given, InputId, InputRef, KeyChange, KeyImage, OutcomeEntry,
-    Position, SourceRead, VersionRecord,
+    ActionId, Body, Decision, Entry, Epoch, Erasure, Given, InputId, InputRef, KeyChange, KeyImage,
+    OutcomeEntry, Position, SourceRead, VersionRecord,
 };
 pub use file::{Durability, FileJournal, FileJournalOptions};
 pub use memory::MemoryJournal;

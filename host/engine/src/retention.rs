@@ -59,7 +59,7 @@ impl Default for Retention {
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long it waits for rules to have new checkpoints.
-const CHECKPOINTS_WITHIN: Duration = Duration::from_secs(10);
+const CHECKPOINTS_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often it looks whether they have.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -96,6 +96,8 @@ pub(crate) struct Signal {
 struct SignalState {
     stopped: bool,
     erase_now: bool,
+    /// It was asked for and could not be done yet.
+    erase_again: bool,
     failed: Option<String>,
     /// Rules that will be left behind if they lag on.
     lagging: BTreeSet<String>,
@@ -142,6 +144,7 @@ impl Keeper {
     pub(crate) fn run(mut self) {
         while let Some(erase_now) = self.wait() {
             let looked = self.look(erase_now);
+            let erased = looked.as_ref().is_ok_and(|erased| *erased);
             let reason = looked.err().map(|error| words(&error));
             let mut state = self.signal.lock();
             if let Some(reason) = &reason
@@ -152,7 +155,7 @@ impl Keeper {
                     "what is kept could not be brought up to date: it is tried again"
                 );
             }
-            state.erase_now |= erase_now && reason.is_some();
+            state.erase_again = erase_now && !erased;
             state.failed = reason;
         }
     }
@@ -165,20 +168,22 @@ impl Keeper {
             if state.stopped {
                 return None;
             }
-            if left.is_zero() || state.erase_now && state.failed.is_none() {
-                return Some(std::mem::take(&mut state.erase_now));
+            if left.is_zero() || state.erase_now {
+                let again = std::mem::take(&mut state.erase_again);
+                return Some(std::mem::take(&mut state.erase_now) || again);
             }
             state = self.signal.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn look(&mut self, erase_now: bool) -> Result<(), KeepError> {
+    /// Brings what is kept up to date. `false`: an erasure is due that could not be carried out yet.
+    fn look(&mut self, erase_now: bool) -> Result<bool, KeepError> {
         let shared = Arc::clone(&self.shared);
-        let Some(store) = &shared.checkpoints else { return Ok(()) };
-        self.erase(store, erase_now)?;
+        let Some(store) = &shared.checkpoints else { return Ok(true) };
+        let erased = self.erase(store, erase_now)?;
         let bases = base::list(&self.bases, false)?;
         let segments = self.shared.journal.segments();
-        let Some((now, _)) = self.shared.journal.last() else { return Ok(()) };
+        let Some((now, _)) = self.shared.journal.last() else { return Ok(erased) };
         let keep = Bound { age: self.limits.keep_for, bytes: self.limits.keep_bytes };
         if self.base_is_due(&bases, &segments, now) {
             self.new_checkpoints(self.shared.journal.end());
@@ -191,7 +196,7 @@ impl Keeper {
         let bases = base::list(&self.bases, false)?;
         self.signal.bases.store(bases.len() as u64, Ordering::Relaxed);
         self.signal.base_position.store(bases.last().map_or(0, |base| base.position), Ordering::Relaxed);
-        Ok(())
+        Ok(erased)
     }
 
     /// Whether the journal has grown by enough since the last base.
@@ -266,7 +271,9 @@ impl Keeper {
     }
 
     fn reached(&self, position: Position) -> bool {
-        self.shared.written().rules.values().all(|written| *written >= position)
+        // Nothing comes of waiting for one that rests.
+        let rests = |rule: &str| self.registry.rule(rule).is_some_and(|rule| rule.is_resting());
+        self.rules().all(|(rule, written)| written >= position || rests(&rule))
     }
 
     /// Rules that lag further than the journal waits for go on at `end`; those that lag further than half of that

@@ -153,6 +153,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("drained: {drained}, {:?}", verified.differences).into());
     }
     let hits = faults.get(3)?;
-    println!("faults: sort={sort} positions={positions} struck={hits} refused-starts={refused} events={}", n * KEYS);
+    println!(
+        "faults: sort={sort} positions={positions} struck={hits} refused-starts={refused} events={}",
+        n * KEYS
+    );
     Ok(())
 }

@@ -148,10 +148,13 @@ pub(crate) fn by_key(
         let state = &mut states[input.key as usize];
         let conflict = &mut conflicts[input.key as usize];
         *conflict |= !comes_next(state, input);
-        if let What::Timer(timer) = &input.what {
-            state.change_timer(&timer.name, None);
-            let count = if state.fired.0 == input.position { state.fired.1 } else { 0 };
-            state.fired = (input.position, count + 1);
+        match &input.what {
+            What::Timer(timer) => {
+                state.change_timer(&timer.name, None);
+                let count = if state.fired.0 == input.position { state.fired.1 } else { 0 };
+                state.fired = (input.position, count + 1);
+            }
+            What::Entry { .. } => state.fired = (0, 0),
         }
         while let Some(change) = changes.next_if(|change| change.cause == cause) {
             state.change_timer(&change.name, change.at.map(|at| timer_of(change, at, input)));

@@ -19,7 +19,8 @@ pub(crate) struct KeyState {
     pub(crate) state_version: u32,
     /// Sorted by due instant, then by name: the order in which they fire.
     pub(crate) timers: Vec<Timer>,
-    /// How many timer inputs this key got before one entry, and which entry that was.
+    /// How many timer inputs this key got before one entry, or right after it, and which entry that was; an entry
+    /// that is for the key begins anew. So a key that is forgotten and comes back is as one that was never seen.
     pub(crate) fired: (Position, u32),
 }
 

@@ -12,7 +12,6 @@ use super::program::{CallFailure, Callee, FailureKind, Version};
 use super::step::{Plan, Planned, Step, What, plan, take_key};
 use crate::event::{Event, Instant};
 use crate::journal::{ActionId, Body, Decision, Erasure, Given, InputId, InputRef, OutcomeEntry, Position};
-use crate::limits::Limits;
 use crate::moment::{Moment, MomentAction};
 use crate::rule::{Batch, Effects, EmittedMoment, Input, Keyed, Payload};
 
@@ -28,7 +27,7 @@ pub(crate) trait LaneWorld {
     /// A dead letter that can be computed again, and needs no decision.
     fn failed(&self, letter: DeadLetter);
     /// Whether the rule is to stop before its next batch: it has had too many inputs set aside, or remembers too much.
-    fn halted(&self, limits: &Limits) -> Option<Halt>;
+    fn halted(&self) -> Option<Halt>;
     /// A moment occurred.
     fn emit(&self, moment: Moment) -> Arc<Moment>;
     /// A call was made: how many inputs, how long it took, whether it failed.
@@ -203,7 +202,7 @@ impl Lane {
         // While a batch that failed is searched for the input at fault: how many inputs it had left.
         let mut suspects = 0;
         while !steps.is_empty() {
-            if let Some(halt) = world.halted(&version.limits) {
+            if let Some(halt) = world.halted() {
                 return Err((steps, halt));
             }
             let attempt = match self.attempt(&steps, size, version, instance, world) {
@@ -430,8 +429,9 @@ impl Lane {
                 }
             }
         }
-        if let What::Timer(timer) = &input.what {
-            state.change_timer(&timer.name, None);
+        match &input.what {
+            What::Timer(timer) => state.change_timer(&timer.name, None),
+            What::Entry { .. } => state.fired = (0, 0),
         }
         self.keys.set(key, state);
         self.pass(plan);
@@ -508,7 +508,10 @@ impl Lane {
 
 fn special_of(input: &Planned, fired: &mut (Position, u32), limit: u32) -> Option<Special> {
     match &input.what {
-        What::Entry { entry, .. } => matches!(entry.body, Body::KeyChange(_)).then_some(Special::KeyChange),
+        What::Entry { entry, .. } => {
+            *fired = (0, 0);
+            matches!(entry.body, Body::KeyChange(_)).then_some(Special::KeyChange)
+        }
         What::Timer(timer) => {
             *fired = if fired.0 == input.position { (fired.0, fired.1 + 1) } else { (input.position, 1) };
             (fired.1 > limit).then(|| Special::Aside {

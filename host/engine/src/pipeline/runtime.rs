@@ -55,6 +55,9 @@ pub(crate) struct Care {
     pub(crate) resting: Option<Rest>,
     /// The operator's thresholds.
     pub(crate) release: Release,
+    /// How much it may remember. Not part of a version: what holds now decides, or a rule that has stopped would
+    /// never come to the version that may remember more.
+    pub(crate) quota: Quota,
     /// How often it had to rest, and when last.
     pub(crate) rests: u32,
     pub(crate) rested_at: Option<std::time::Instant>,
@@ -67,6 +70,20 @@ pub(crate) struct Care {
     pub(crate) closed_letters: Vec<InputRef>,
     /// While one is on its way to be given again or dropped: from where on the decision may stand in the journal.
     pub(crate) closing: Vec<Position>,
+}
+
+/// How much a rule may remember.
+#[derive(Clone, Copy)]
+pub(crate) struct Quota {
+    pub(crate) keys: usize,
+    pub(crate) state_bytes: usize,
+}
+
+impl Default for Quota {
+    /// Until it is known what the operator wants.
+    fn default() -> Self {
+        Quota { keys: usize::MAX, state_bytes: usize::MAX }
+    }
 }
 
 /// A rule is given nothing for a while.

@@ -113,7 +113,7 @@ impl LaneWorld for Observed {
         self.letters.lock().unwrap().push(letter);
     }
 
-    fn halted(&self, _: &crate::limits::Limits) -> Option<Halt> {
+    fn halted(&self) -> Option<Halt> {
         None
     }
 

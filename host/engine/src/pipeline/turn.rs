@@ -7,12 +7,11 @@ use std::time::{Duration, Instant as Monotonic};
 
 use super::lane::{BATCH_INPUTS, DeadLetter, Halt, Lane, LaneWorld};
 use super::program::{CallFailure, FailureKind};
-use super::runtime::{AT_WORK, Item, LaneSlot, Rule};
+use super::runtime::{AT_WORK, Item, LaneSlot, Quota, Rule};
 use super::step::Step;
 use super::{Shared, ToCheckpoint};
 use crate::event::Instant;
 use crate::journal::{Body, Decision, InputId, Position};
-use crate::limits::Limits;
 use crate::moment::Moment;
 
 /// How many rounds of timers one turn fires before other lanes get theirs.
@@ -252,14 +251,14 @@ fn rest(rule: &Rule, halt: &Halt) {
 
 /// Whether the rule remembers more than it may. It stops then: which input was one too many depends on how lanes
 /// interleave, so none is set aside.
-fn over_quota(rule: &Rule, limits: &Limits) -> Option<String> {
+fn over_quota(rule: &Rule, quota: Quota) -> Option<String> {
     let sum = |count: fn(&LaneSlot) -> usize| rule.lanes.iter().map(count).sum::<usize>();
     let keys = sum(|lane| lane.keys.load(Ordering::Relaxed));
     let bytes = sum(|lane| lane.state_bytes.load(Ordering::Relaxed));
-    let (limit, name) = if keys > limits.keys {
-        (limits.keys, "keys")
-    } else if bytes > limits.total_state_bytes {
-        (limits.total_state_bytes, "total_state_bytes")
+    let (limit, name) = if keys > quota.keys {
+        (quota.keys, "keys")
+    } else if bytes > quota.state_bytes {
+        (quota.state_bytes, "total_state_bytes")
     } else {
         return None;
     };
@@ -349,17 +348,17 @@ impl LaneWorld for World<'_> {
         self.keep(letter);
     }
 
-    fn halted(&self, limits: &Limits) -> Option<Halt> {
+    fn halted(&self) -> Option<Halt> {
         if self.rule.hold.load(Ordering::Acquire) {
             return Some(Halt::pause("a switch"));
-        }
-        if let Some(reason) = over_quota(self.rule, limits) {
-            return Some(Halt::quarantine(reason));
         }
         if let Some(reason) = self.shared.outbox.holds_up(&self.rule.name) {
             return Some(Halt::pause(reason));
         }
         let care = self.rule.care();
+        if let Some(reason) = over_quota(self.rule, care.quota) {
+            return Some(Halt::quarantine(reason));
+        }
         if care.letters.len() >= DEAD_LETTERS || care.letter_bytes >= DEAD_LETTER_BYTES {
             return Some(Halt::quarantine(format!(
                 "{} inputs were set aside, as many as are kept: the rule stops rather than lose one; `carpe \

@@ -16,7 +16,7 @@ use crate::pipeline::Shared;
 use crate::pipeline::lane::Lane;
 use crate::pipeline::program::{InstanceBudget, Version};
 use crate::pipeline::router::Request;
-use crate::pipeline::runtime::{Horizon, Rule};
+use crate::pipeline::runtime::{Horizon, Quota, Rule};
 use crate::pipeline::timeline::wall_clock;
 use crate::plugin::load::load;
 use crate::plugin::{Begin, FolderChange, Manifest};
@@ -397,7 +397,10 @@ impl Registry {
     fn adopt_manifest(&self, rule: &str, candidate: &Candidate) {
         self.shared.outbox.set_routes(rule, candidate.manifest.routes.clone());
         if let Some(known) = self.lock().rules.get(rule) {
-            known.rule.care().release = candidate.manifest.release.clone();
+            let limits = candidate.manifest.limits.over(&self.limits);
+            let mut care = known.rule.care();
+            care.release = candidate.manifest.release.clone();
+            care.quota = Quota { keys: limits.keys, state_bytes: limits.total_state_bytes };
         }
     }
 

@@ -9,7 +9,6 @@ use crate::checkpoint::Checkpoint;
 use crate::event::Instant;
 use crate::host::KeyInfo;
 use crate::journal::{Body, Entry, Erasure, InputId, Journal, Position, VersionRecord};
-use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::pipeline::index::SubscriptionIndex;
 use crate::pipeline::key::{key_of, own_key, rule_of};
@@ -392,7 +391,7 @@ impl LaneWorld for World<'_> {
         self.found().letters.push(letter);
     }
 
-    fn halted(&self, _: &Limits) -> Option<Halt> {
+    fn halted(&self) -> Option<Halt> {
         None
     }
 

@@ -14,19 +14,21 @@ use crate::rule::Subscription;
 impl Keeper {
     /// Carries out the erasures whose time has come. All folds go past what was asked for first; then a new base and
     /// a new store hold only what is left, older bases go, and entries of the journal give way to marks.
-    pub(super) fn erase(&self, store: &CheckpointStore, now: bool) -> Result<(), KeepError> {
+    ///
+    /// `false`: not all of it could be done yet.
+    pub(super) fn erase(&self, store: &CheckpointStore, now: bool) -> Result<bool, KeepError> {
         let asked = self.shared.erasures.read().unwrap_or_else(PoisonError::into_inner).clone();
         let within = millis(self.limits.erase_within);
         // Half of the time is for what may come between.
         let is_due = |instant: Instant| now || wall_clock().saturating_sub(instant) >= within / 2;
         let due: Vec<&(Position, Instant, Erasure)> =
             asked.iter().filter(|(_, instant, _)| is_due(*instant)).collect();
-        let Some(last) = due.iter().map(|(position, ..)| *position).max() else { return Ok(()) };
+        let Some(last) = due.iter().map(|(position, ..)| *position).max() else { return Ok(true) };
         self.new_checkpoints(last + 1);
         for (rule, position) in self.rules().filter(|(_, position)| *position <= last) {
             let overdue = due.iter().any(|(_, instant, _)| wall_clock().saturating_sub(*instant) >= within);
             if !overdue && !now {
-                return Ok(());
+                return Ok(false);
             }
             tracing::warn!(
                 rule,
@@ -36,13 +38,10 @@ impl Keeper {
             self.skip(&rule, last + 1);
         }
         self.new_checkpoints(last + 1);
-        if self.rules().any(|(_, position)| position <= last) {
-            return Ok(());
+        if store.standing()?.position() <= last {
+            return Ok(false);
         }
         let base = store.write_base_and_remake(&self.bases)?;
-        if base.position <= last {
-            return Ok(());
-        }
         for older in base::list(&self.bases, false)?.iter().filter(|older| older.position < base.position) {
             remove_file(&older.path)?;
         }
@@ -65,7 +64,7 @@ impl Keeper {
             }
         }
         tracing::info!(entries = erased, base = base.position, "entries of the journal were erased");
-        Ok(())
+        Ok(true)
     }
 }
 
