@@ -107,7 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for position in 1.. {
         let before = faults.get(3)?;
         faults.arm(position, if position % 3 == 0 { 3 } else { 1 }, sort)?;
-        for _ in 0..2 {
+        for _ in 0..8 {
             n += 1;
             send(&host, n)?;
         }
@@ -120,7 +120,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             check(&host, n).map_err(|error| format!("after change {position}, started again: {error}"))?;
         }
         positions = position;
-        if hits == 0 && position > 20 {
+        if hits == 0 && position > 40 {
             break;
         }
     }

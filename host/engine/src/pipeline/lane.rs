@@ -269,12 +269,12 @@ impl Lane {
                     if failure.kind != FailureKind::Refused {
                         *instance = None;
                     }
+                    let inputs = plan.inputs.len();
+                    if matches!(failure.kind, FailureKind::CpuTime | FailureKind::Host) {
+                        self.batch = (inputs / 2).max(1);
+                    }
                     if failure.kind == FailureKind::Host {
                         return Err(Halt::pause(failure.reason));
-                    }
-                    let inputs = plan.inputs.len();
-                    if failure.kind == FailureKind::CpuTime {
-                        self.batch = (inputs / 2).max(1);
                     }
                     if inputs > 1 {
                         attempt.failed_at = attempt.failed_at.or(Some(inputs));
