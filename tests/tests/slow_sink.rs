@@ -34,7 +34,7 @@ async fn take(State(arrived): State<Arrived>, Json(action): Json<Value>) -> Stat
     let at = Instant::now();
     let key = action["data"]["key"].as_str().unwrap_or_default().to_owned();
     let n = action["data"]["n"].as_u64().unwrap_or_default();
-    arrived.lock().unwrap().entry((key, n)).or_insert(at);
+    arrived.lock().expect("whole").entry((key, n)).or_insert(at);
     StatusCode::NO_CONTENT
 }
 
@@ -94,7 +94,7 @@ impl World {
     }
 
     fn arrived(&self) -> usize {
-        self.arrived.lock().unwrap().len()
+        self.arrived.lock().expect("whole").len()
     }
 
     /// Sends all events and waits until the quick sink has them. Prints how long that took.
@@ -104,7 +104,7 @@ impl World {
             let begun = Instant::now();
             self.host.submit(count(key, n)).expect("room").wait().expect("accepted");
             let at = wait_for("the action arrives", || {
-                self.arrived.lock().unwrap().get(&(key.to_owned(), n)).copied()
+                self.arrived.lock().expect("whole").get(&(key.to_owned(), n)).copied()
             });
             latencies.push(at.duration_since(begun));
         }
@@ -155,8 +155,10 @@ fn a_slow_or_dead_sink_holds_up_only_its_own_actions() {
         );
         assert!(work.inputs < PACED + AT_ONCE, "what it does not come to waits in the journal");
     }
+    // The last outcomes may still be on their way into the journal.
+    wait_until_eq("all are delivered", PACED + AT_ONCE, || world.sink("quick").delivered);
     let quick = world.sink("quick");
-    assert_eq!((quick.delivered, quick.failed, quick.breaker.opened), (PACED + AT_ONCE, 0, 0));
+    assert_eq!((quick.failed, quick.breaker.opened), (0, 0));
     assert_eq!(world.host.intake().refused, 0);
     // Also now: intake and the other rules go on.
     world.host.submit(count("paced", PACED + 1)).expect("room").wait().expect("accepted");

@@ -342,7 +342,9 @@ impl RunQueue {
         state.lanes.push_back((rule, lane));
         if state.idle > 0 {
             self.wake.notify_one();
-        } else {
+        }
+        // A worker that was called counts as idle until it runs: there may be fewer than there is work for.
+        if state.lanes.len() > state.idle {
             self.busy.notify_one();
         }
     }
