@@ -9,6 +9,7 @@ mod hostile;
 mod kept;
 mod limits;
 mod operators;
+mod power;
 mod recorded;
 mod recovery;
 mod reload;

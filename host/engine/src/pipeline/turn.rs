@@ -377,7 +377,9 @@ impl LaneWorld for World<'_> {
     fn called(&self, inputs: usize, took: Duration, failure: Option<&CallFailure>) {
         let counters = &self.rule.counters;
         counters.took(took);
-        counters.inputs.fetch_add(inputs as u64, Ordering::Relaxed);
+        if failure.is_none() {
+            counters.inputs.fetch_add(inputs as u64, Ordering::Relaxed);
+        }
         if failure.is_some_and(|failure| failure.kind != FailureKind::Refused) {
             counters.traps.fetch_add(1, Ordering::Relaxed);
         }
