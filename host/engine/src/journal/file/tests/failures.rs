@@ -52,7 +52,7 @@ fn steps() -> Vec<Step> {
 
 fn options(durability: Durability) -> FileJournalOptions {
     // No reads from memory but for what is not synced.
-    FileJournalOptions { segment_bytes: 600, cache_bytes: 0, durability, ..FileJournalOptions::default() }
+    FileJournalOptions { segment_bytes: 450, cache_bytes: 0, durability, ..FileJournalOptions::default() }
 }
 
 impl Expected {
