@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use carpe::replay::{ReplayOptions, Verified, verify};
 use reqwest::Client;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::PATIENCE;
-use crate::guests::guest;
+use crate::guests::{guest, sandbox};
 use chance::Chance;
 use load::{Posted, Sender, client, post, question};
 use model::{Book, Model, Violation, Wrong};
@@ -67,6 +68,18 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Requests of the webhook, and different actions among them.
     pub requests: (u64, usize),
+}
+
+/// Folds the journal anew: bases and checkpoints must hold what it comes to.
+fn compute_again(data: &Path) -> Result<(), String> {
+    let options = ReplayOptions { data_dir: data.to_owned(), threads: 2, sandbox: sandbox() };
+    let verified = verify(&options).map_err(|error| format!("it cannot be computed again: {error}"))?;
+    let Verified { from, until, bases, keys, .. } = verified;
+    eprintln!("computed again from {from} to {until}: {keys} keys, in {bases} bases and the checkpoints");
+    match verified.differences.as_slice() {
+        [] => Ok(()),
+        differences => Err(format!("computed again it comes to something else: {differences:?}")),
+    }
 }
 
 impl Report {
@@ -292,6 +305,7 @@ impl Harness {
         host.ask_to_stop();
         let status = host.ended()?;
         assert!(status.success(), "a stop that was asked for: {status}\n{}", site.last_words());
+        compute_again(&site.data())?;
         let mut host = site.start(3);
         let url = host.ready()?;
         let again = self.books(&mut host, &url)?;

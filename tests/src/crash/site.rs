@@ -58,6 +58,11 @@ impl Site {
         site
     }
 
+    /// The host's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// Replaces the plugin: mostly by another version, sometimes by something that is none.
     pub fn replace(&self, chance: &mut Chance) {
         if chance.percent(75) {
