@@ -276,8 +276,13 @@ async fn it_ends_when_it_is_told_to_while_the_journal_cannot_be_written() {
     let intake = Recorder::new();
     let (_folder, path) = folder_with(lines(0..3));
     (0..10_000).for_each(|_| intake.refuse(disk_full()));
-    let stop = tokio::time::sleep(Duration::from_secs(100));
-    let error = FileSource::file(&path).run(intake.clone(), stop, |_| {}).await.unwrap_err();
+    let asked = intake.clone();
+    let stop = async move {
+        while asked.refusals_left() > 9_990 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let error = FileSource::file(&path).run(intake, stop, |_| {}).await.unwrap_err();
     assert!(matches!(error, FileError::Intake { source: SubmitError::Journal(_), .. }));
     let again = Recorder::new();
     assert_eq!(read(FileSource::file(&path), &again).await.unwrap().events, 3);

@@ -59,6 +59,11 @@ impl Recorder {
         self.state().refusals.push_back(error);
     }
 
+    /// How many refusals nobody has met yet.
+    pub(crate) fn refusals_left(&self) -> usize {
+        self.state().refusals.len()
+    }
+
     /// Takes the next submission, but its receipt fails so: nothing of it is kept.
     pub(crate) fn fail(&self, error: SubmitError) {
         self.state().failures.push_back(error);
