@@ -148,7 +148,7 @@ fn a_machine_that_stands_still_sets_nothing_aside() {
     let daemon = home.start();
     // Each key works for a while, and then counts.
     let event = |n: u64| {
-        let data = if n % 2 == 0 { json!({ "do": { "work": 20_000_000 } }) } else { json!({}) };
+        let data = if n.is_multiple_of(2) { json!({ "do": { "work": 20_000_000 } }) } else { json!({}) };
         json!({
             "specversion": "1.0", "id": n.to_string(), "source": "/tests", "type": "hostile.event",
             "subject": format!("key-{}", n / 2), "data": data,

@@ -56,7 +56,7 @@ fn events(round: u64) -> Vec<Event> {
             let mixed = (round * 31 + key * 17) % 997;
             let deed = deeds[(mixed % 97 % 10) as usize];
             // Traps are rare: each costs two instances.
-            let deed = if deed == "trap" && mixed % 5 != 0 { "none" } else { deed };
+            let deed = if deed == "trap" && !mixed.is_multiple_of(5) { "none" } else { deed };
             let data = match deed {
                 "none" => json!({ "n": round }),
                 deed => json!({ "n": round, "do": deed, "after_ms": mixed % 40 }),

@@ -75,10 +75,11 @@ impl Recovered {
             Body::SourceRead(read) => {
                 self.cursors.insert(read.source.clone(), read.cursor.clone());
             }
-            Body::ErasureAsked(erasure) => {
-                if !self.erasures.iter().any(|(position, ..)| *position == entry.position) {
-                    self.erasures.push((entry.position, entry.instant, erasure.clone()));
-                }
+            // The record may have it already.
+            Body::ErasureAsked(erasure)
+                if self.erasures.iter().all(|(position, ..)| *position != entry.position) =>
+            {
+                self.erasures.push((entry.position, entry.instant, erasure.clone()));
             }
             Body::ErasureDone { asked } => self.erasures.retain(|(position, ..)| position != asked),
             Body::Decision { rule, decision } => {

@@ -55,12 +55,12 @@ pub(crate) fn list(folder: &Path, tidy: bool) -> Result<Vec<Base>, CheckpointErr
     Ok(bases)
 }
 
+/// Is given each row's key and value.
+pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), CheckpointError> + 'a;
+
 /// Reads all rows of a base. What `visit` was given counts only if this returns `Ok`: the end says whether it is
 /// whole.
-pub(crate) fn read(
-    path: &Path,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), CheckpointError>,
-) -> Result<(), CheckpointError> {
+pub(crate) fn read(path: &Path, visit: &mut Visit<'_>) -> Result<(), CheckpointError> {
     let place = path.display().to_string();
     let cut = |error: std::io::Error| damaged(&place, format!("it cannot be read to its end: {error}"));
     let mut file = File::open(path).map_err(io("open", path))?;
@@ -190,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let base = written(folder.path());
         std::fs::write(folder.path().join("00000000000000000009.base.part"), "half").unwrap();
-        assert_eq!(list(folder.path(), true).unwrap(), [base.clone()]);
+        assert_eq!(list(folder.path(), true).unwrap(), std::slice::from_ref(&base));
         let mut rows = Vec::new();
         read(&base.path, &mut |key, value| {
             rows.push((key.to_vec(), value.len()));

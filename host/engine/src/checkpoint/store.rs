@@ -285,7 +285,7 @@ mod tests {
         let read = store.load("a").unwrap().unwrap();
         assert_eq!(read.record, Some(record(4)));
         assert_eq!(read.keys, [("k".into(), state)]);
-        assert_eq!(read.letters, [first.clone()]);
+        assert_eq!(read.letters, std::slice::from_ref(&first));
         assert_eq!(store.given("a", &first.input).unwrap(), Some(Given::Timer("t".into())));
         assert_eq!(store.given("a", &second.input).unwrap(), None);
         assert_eq!(store.load("ab").unwrap().unwrap().keys, []);

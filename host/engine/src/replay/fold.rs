@@ -159,7 +159,7 @@ impl<'a> Fold<'a> {
     }
 
     /// Gives the lanes what is theirs, and then fires what is due.
-    fn give(&mut self, steps: &mut Vec<VecDeque<Step>>) -> Result<(), ReplayError> {
+    fn give(&mut self, steps: &mut [VecDeque<Step>]) -> Result<(), ReplayError> {
         let (world, until) = (&self.world, self.before);
         let work = self.lanes.iter_mut().zip(steps.iter_mut().map(std::mem::take));
         let halted: Option<Halt> = std::thread::scope(|scope| {

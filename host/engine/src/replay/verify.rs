@@ -94,7 +94,7 @@ pub fn verify(options: &ReplayOptions) -> Result<Verified, ReplayError> {
         let position =
             |checkpoint: &Checkpoint| checkpoint.record.as_ref().map_or(0, |record| record.position);
         seen.sort_by_key(|(_, checkpoint)| position(checkpoint));
-        let open = source.rows.rules.get(&rule).map(|checkpoint| open_in(checkpoint)).unwrap_or_default();
+        let open = source.rows.rules.get(&rule).map(open_in).unwrap_or_default();
         let mut actions: BTreeMap<ActionId, Position> = open;
         let mut fold = source.fold(&rule)?;
         for (place, checkpoint) in seen {
