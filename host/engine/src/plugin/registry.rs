@@ -249,7 +249,7 @@ impl Registry {
             }
             if let Some((file, rule)) = state.gone_for_good() {
                 drop(state);
-                self.unload(&file, &rule);
+                self.unload(&file, &rule, "its file was removed; its rule's state stays");
                 state = self.lock();
                 continue;
             }
@@ -478,12 +478,16 @@ impl Registry {
         self.switch(rule, Some(Arc::new(version)), Begin::End).expect("the journal takes the switch");
     }
 
-    fn unload(&self, file: &str, rule: &str) {
+    fn unload(&self, file: &str, rule: &str, why: &str) {
         match self.switch(rule, None, Begin::End) {
             Ok(at) => tracing::info!(plugin = file, rule, at, "a plugin was removed: its rule's state stays"),
             Err(reason) => {
                 tracing::error!(plugin = file, rule, reason, "a plugin was removed, but its rule goes on")
             }
+        }
+        // Only now: who sees it removed may rely on it.
+        if let Some(plugin) = self.lock().plugins.get_mut(file) {
+            plugin.enter(PluginState::Removed, Some(why.to_owned()));
         }
         self.offer_crowded_out();
     }
@@ -530,10 +534,8 @@ impl Registry {
                 let mut state = self.lock();
                 let plugin = state.plugins.entry(rule.clone()).or_insert_with(Plugin::new);
                 plugin.rule = Some(rule.clone());
-                plugin
-                    .enter(PluginState::Removed, Some("its file is gone; its rule's state stays".to_owned()));
             }
-            self.unload(&rule, &rule);
+            self.unload(&rule, &rule, "its file is gone; its rule's state stays");
         }
     }
 
@@ -623,13 +625,7 @@ impl State {
         let plugin = self.plugins.get_mut(&file)?;
         plugin.leaving = None;
         match (plugin.active.take(), plugin.rule.clone()) {
-            (Some(_), Some(rule)) => {
-                plugin.enter(
-                    PluginState::Removed,
-                    Some("its file was removed; its rule's state stays".to_owned()),
-                );
-                Some((file, rule))
-            }
+            (Some(_), Some(rule)) => Some((file, rule)),
             _ => {
                 // It never ran: nothing of it stays.
                 self.plugins.remove(&file);
