@@ -108,7 +108,9 @@ impl Shared {
 
     /// Takes the actions of a moment that a checkpoint holds open.
     pub(crate) fn take_again(&self, moment: &Arc<Moment>) {
-        if !self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
+        if self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
+            moment.actions.iter().for_each(|action| self.outbox.note_closed(&moment.rule, action.id));
+        } else {
             self.outbox.take(moment, true);
         }
     }
