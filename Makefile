@@ -7,7 +7,10 @@ PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 ROUNDS  := 100
 SEED    := 1
 
-.PHONY: help setup build plugins demo test crash lint bench
+# Of `make soak`: how long.
+MINUTES := 3
+
+.PHONY: help setup build plugins demo test crash soak lint bench
 
 help:           ## list what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
@@ -31,9 +34,13 @@ test: setup     ## all tests
 	cargo test --workspace
 	cargo test --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests
 	$(MAKE) crash
+	$(MAKE) soak
 
 crash: setup build ## kill the host ROUNDS=100 times at random, by SEED=1, and look for what is lost
 	cargo run --package carpe-tests --bin crash -- --carpe $(CARPE) --rounds $(ROUNDS) --seed $(SEED)
+
+soak: setup build ## have the host work for MINUTES=3: memory, files and disk must stay flat
+	cargo run --package carpe-tests --bin soak -- --carpe $(CARPE) --minutes $(MINUTES)
 
 lint: setup     ## formatting, clippy and the documentation's links
 	cargo fmt --all --check

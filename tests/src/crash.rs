@@ -23,11 +23,12 @@ use tokio::task::JoinHandle;
 
 use crate::PATIENCE;
 use crate::guests::{guest, sandbox};
+use crate::receiver::SECRET;
 use chance::Chance;
 use load::{Posted, Sender, client, post, question};
 use model::{Book, Model, Violation, Wrong};
 use receiver::Receiver;
-use site::{Site, Started};
+use site::{Site, Started, TRY_MS};
 
 const SENDERS: u64 = 4;
 const KEYS_OF_A_SENDER: u64 = 4;
@@ -147,7 +148,19 @@ impl Harness {
         });
         let senders = senders.collect();
         let Options { folder, carpe, plant, configuration, .. } = options;
-        let site = Site::new(folder, carpe, plant.clone(), guest("ledger"), &receiver.url, configuration);
+        // Little of everything, so that whatever happens now and then happens often.
+        let configuration = format!(
+            "[checkpoints]\nevery_ms = 100\n\
+             [retry]\nfirst_ms = 20\n\
+             [limits]\ntimers_per_key = 1000\n\
+             [shutdown]\ndrain_ms = 2000\n\
+             [moments]\nprint = 'none'\n\
+             [sink.hook]\nkind = 'webhook'\nurl = '{}'\nsecret = '{SECRET}'\ntimeout_ms = {TRY_MS}\n\
+             [[route]]\naction = 'ledger.echo'\nhost = true\n\
+             [[route]]\naction = 'ledger.*'\nsink = 'hook'\n{configuration}\n",
+            receiver.url
+        );
+        let site = Site::new(folder, carpe, plant.clone(), guest("ledger"), &configuration);
         let chance = Chance::new(options.seed, 1);
         let site = Arc::new(site);
         Harness { site, runtime, model, receiver, senders, client: client(), chance, questions: 0 }
@@ -335,5 +348,5 @@ impl Harness {
 pub fn folder_in(parent: Option<&Path>) -> PathBuf {
     let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
     std::fs::create_dir_all(&parent).expect("a folder");
-    tempfile::Builder::new().prefix("carpe-crash-").tempdir_in(parent).expect("a folder").keep()
+    tempfile::Builder::new().prefix("carpe-").tempdir_in(parent).expect("a folder").keep()
 }

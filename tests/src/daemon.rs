@@ -113,7 +113,7 @@ pub struct Daemon<'h> {
 pub(crate) struct Addresses {
     pid: u32,
     pub(crate) events: String,
-    operators: String,
+    pub(crate) operators: String,
 }
 
 impl Addresses {

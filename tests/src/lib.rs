@@ -15,6 +15,7 @@ pub mod log;
 pub mod receiver;
 pub mod recorder;
 pub mod scenario;
+pub mod soak;
 pub mod wat;
 
 use std::fmt::Debug;

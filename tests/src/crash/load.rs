@@ -161,7 +161,8 @@ pub fn client() -> Client {
     Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client")
 }
 
-fn event(key: &str, entry: &Entry) -> Value {
+/// An event for a key's book.
+pub fn event(key: &str, entry: &Entry) -> Value {
     json!({
         "specversion": "1.0", "id": format!("{key}-{}", entry.n), "source": "/crash", "type": "ledger.entry",
         "subject": key, "data": entry,

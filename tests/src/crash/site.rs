@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::chance::Chance;
 use crate::PATIENCE;
 use crate::daemon::{Addresses, LISTEN, ask_to_stop};
-use crate::receiver::SECRET;
 
 /// How long the host gives one try of the webhook.
 pub const TRY_MS: u64 = 400;
@@ -30,27 +29,16 @@ pub struct Started<'s> {
 }
 
 impl Site {
-    /// Writes the configuration, with `more` tables at its end, and a first version of the plugin.
+    /// Writes the configuration, and a first version of the plugin. Of `carpe.toml`, `configuration` is all but where
+    /// its folders are and where it listens.
     pub fn new(
         folder: &Path,
         carpe: &Path,
         plant: Option<String>,
         component: Arc<[u8]>,
-        hook: &str,
-        more: &str,
+        configuration: &str,
     ) -> Site {
-        // Little of everything, so that whatever happens now and then happens often.
-        let configuration = format!(
-            "data = 'data'\nplugins = 'plugins'\n{LISTEN}\
-             [checkpoints]\nevery_ms = 100\n\
-             [retry]\nfirst_ms = 20\n\
-             [limits]\ntimers_per_key = 1000\n\
-             [shutdown]\ndrain_ms = 2000\n\
-             [moments]\nprint = 'none'\n\
-             [sink.hook]\nkind = 'webhook'\nurl = '{hook}'\nsecret = '{SECRET}'\ntimeout_ms = {TRY_MS}\n\
-             [[route]]\naction = 'ledger.echo'\nhost = true\n\
-             [[route]]\naction = 'ledger.*'\nsink = 'hook'\n{more}\n"
-        );
+        let configuration = format!("data = 'data'\nplugins = 'plugins'\n{LISTEN}{configuration}");
         fs::create_dir_all(folder.join("plugins")).expect("a folder");
         fs::write(folder.join("carpe.toml"), configuration).expect("written");
         let site = Site { folder: folder.to_owned(), carpe: carpe.to_owned(), plant, component };
@@ -128,8 +116,18 @@ impl Site {
 impl Started<'_> {
     /// Waits until it takes events. Returns where. `Err`: why it never will.
     pub fn ready(&mut self) -> Result<String, String> {
-        let data = self.site.folder.join("data");
-        self.wait("it is not ready", |child| Addresses::read(&data, child).map(|addresses| addresses.events))
+        self.addresses().map(|addresses| addresses.events)
+    }
+
+    /// Waits as [`Started::ready`] does.
+    pub(crate) fn addresses(&mut self) -> Result<Addresses, String> {
+        let data = self.site.data();
+        self.wait("it is not ready", |child| Addresses::read(&data, child))
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until `look` gives something. `Err`: the host ended, or it took too long.
