@@ -165,7 +165,8 @@ fn a_folder_that_cannot_be_used_says_what_to_do() {
     std::fs::write(&segment, bytes).unwrap();
     for command in [&run[..], &["verify"], &["replay"], &["backup", "copy"]] {
         let said = place.carpe(command).expect(1);
-        said.expect_err("the journal is damaged from position 0 up to 1").expect_err("carpe run --data BACKUP");
+        said.expect_err("the journal is damaged from position 0 up to 1")
+            .expect_err("carpe run --data BACKUP");
     }
 }
 
