@@ -18,6 +18,7 @@ pub(crate) mod keys;
 pub(crate) mod known;
 pub(crate) mod lane;
 pub(crate) mod mailbox;
+pub(crate) mod payload;
 pub(crate) mod program;
 pub(crate) mod router;
 pub(crate) mod runtime;
