@@ -176,9 +176,15 @@ fn first_segment(folder: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_folder_in_use_is_not_verified() {
+fn a_folder_in_use_is_computed_again_but_not_verified() {
     let place = Place::with(&["flood-alert"]);
     let host = place.host(&[]);
+    place.carpe_with_input(&["send"], &rises(400)).expect(0);
+    place.settled();
+    let replayed = place.carpe(&["replay", "--states", "states.jsonl"]).expect(0).out;
+    assert!(replayed.contains("flood-alert: 40 inputs, "), "{replayed}");
+    let exported = place.carpe(&["state", "export", "flood-alert"]).expect(0).out;
+    assert_eq!(place.read("states.jsonl").replace("{\"rule\":\"flood-alert\",", "{"), exported);
     place
         .carpe(&["verify"])
         .expect(1)

@@ -1,5 +1,7 @@
 //! What operators do to a host that runs: dead letters, states, erasures.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::carpe::{Place, Said, reading};
@@ -164,4 +166,51 @@ fn the_status_says_how_the_start_went_and_what_is_kept() {
     }
     let said = host.stop().expect(0);
     assert_eq!(said.err.matches(r#""message":"recovered""#).count(), 1, "{}", said.err);
+}
+
+#[test]
+fn whoever_is_erased_now_is_in_no_file_of_the_data_folder() {
+    let place = Place::with(&["flood-alert"]);
+    // Else the name might hide in what is compressed.
+    place.write("carpe.toml", format!("{FILE_SINK}[journal]\ncompress = false\n"));
+    let host = place.host(&[]);
+    let readings: String = (0..60)
+        .map(|number| reading(number, ["ada-lovelace", "elbe-7"][number as usize % 2], number, 480 + number))
+        .collect();
+    place.carpe_with_input(&["send"], &(readings + &reading(90, "ada-lovelace", 90, 9_999))).expect(0);
+    place.settled();
+    assert!(place.carpe(&["dead-letters"]).expect(0).out.contains("ada-lovelace"));
+    assert!(holds(&place.path(".carpe"), "ada-lovelace"));
+    let asked = place.carpe(&["erase", "--subject", "ada-lovelace", "--now"]).expect(0).out;
+    assert!(asked.contains("hold nothing of it any more"), "{asked}");
+    assert!(!holds(&place.path(".carpe"), "ada-lovelace"));
+    assert_eq!(place.settled()["kept"]["erasures"], Value::Array(vec![]));
+    assert_eq!(place.carpe(&["dead-letters"]).expect(0).out, "no input is set aside\n");
+    host.stop().expect(0);
+    assert!(!holds(&place.path(".carpe"), "ada-lovelace"));
+
+    // Neither a replay nor the next start brings it back; the other is as before.
+    place.carpe(&["verify"]).expect(0);
+    let replayed = place.carpe(&["replay", "--moments", "-", "--states", "states.jsonl"]).expect(0);
+    assert!(
+        !replayed.out.contains("ada-lovelace") && !replayed.err.contains("ada-lovelace"),
+        "{replayed:#?}"
+    );
+    assert_eq!(place.read("states.jsonl").lines().count(), 1);
+    let host = place.host(&[]);
+    assert_eq!(keys(&place.carpe(&["state", "list", "flood-alert", "--json"]).expect(0)), ["elbe-7"]);
+    host.stop().expect(0);
+}
+
+/// Whether a file below a folder holds a name.
+fn holds(folder: &Path, name: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return holds(&path, name);
+        }
+        // What is removed meanwhile holds nothing.
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        bytes.windows(name.len()).any(|window| window == name.as_bytes())
+    })
 }
