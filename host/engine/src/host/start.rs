@@ -326,6 +326,10 @@ fn recover_rule(
         decided.set_aside.into_iter().filter(|(_, letter)| letter.input.position >= position).collect();
     let rule = Rule::new(name.to_owned(), spread, Horizon::at(0), set_aside, decided.closed, letters.into());
     registry.adopt(Arc::clone(&rule), last);
+    {
+        let mut stored = rule.stored_open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stored.extend(open.iter().flat_map(|moment| &moment.actions).map(|action| action.id));
+    }
     // What has an outcome is to leave the checkpoint.
     rule.dirty.store(!open.is_empty(), Ordering::Release);
     for moment in open {

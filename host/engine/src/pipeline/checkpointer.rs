@@ -56,17 +56,18 @@ fn changes(shared: &Shared, done: &ToCheckpoint, record: &mut RuleRecord) -> Cha
         (std::mem::take(&mut care.new_letters), std::mem::take(&mut care.closed_letters))
     };
     let closed = shared.outbox.take_closed(&rule.name);
+    let opened = shared.outbox.still_open(&done.collected.moments);
+    let closed = {
+        let mut stored = rule.stored_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = closed.into_iter().filter(|id| stored.remove(id)).collect();
+        stored.extend(opened.iter().flat_map(|moment| &moment.actions).map(|action| action.id));
+        closed
+    };
     let letters = letters.into_iter().map(|letter| {
         let given = given(&*shared.journal, &letter.input);
         (letter, given)
     });
-    Changes {
-        keys: done.collected.keys.clone(),
-        opened: shared.outbox.still_open(&done.collected.moments),
-        closed,
-        letters: letters.collect(),
-        letters_closed,
-    }
+    Changes { keys: done.collected.keys.clone(), opened, closed, letters: letters.collect(), letters_closed }
 }
 
 /// The input of a dead letter, from the journal. None: it is not kept any more.

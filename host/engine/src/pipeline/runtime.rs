@@ -15,7 +15,7 @@ use super::program::Version;
 use super::step::Step;
 use crate::checkpoint::Marker;
 use crate::event::Instant;
-use crate::journal::{Entry, Erasure, InputId, InputRef, Position};
+use crate::journal::{ActionId, Entry, Erasure, InputId, InputRef, Position};
 use crate::plugin::Release;
 use crate::status::RuleCounters;
 
@@ -43,6 +43,9 @@ pub(crate) struct Rule {
     /// It is to be switched to another version: no lane begins a batch.
     pub(crate) hold: AtomicBool,
     pub(crate) care: Mutex<Care>,
+    /// Actions that the store of checkpoints holds open: most come and go between two checkpoints, and need not be
+    /// taken out of it.
+    pub(crate) stored_open: Mutex<HashSet<ActionId>>,
 }
 
 /// What a rule has been through lately, and whether it rests.
@@ -244,6 +247,7 @@ impl Rule {
             lagging: AtomicBool::new(false),
             hold: AtomicBool::new(false),
             care: Mutex::new(Care { letters, letter_bytes, ..Care::default() }),
+            stored_open: Mutex::default(),
         })
     }
 
