@@ -1,7 +1,7 @@
 //! The soak: the real `carpe run` under a steady load for a long time, while its plugin is replaced again and again.
 //! What it uses must stay flat: memory, descriptors, threads, disk.
 //!
-//! [`judge`] judges, and knows numbers only; [`load`] sends, [`receiver`] is the other side of a webhook. The host's
+//! [`mod@judge`] judges, and knows numbers only; [`load`] sends, [`receiver`] is the other side of a webhook. The host's
 //! folder and process, and the rule, are those of the crash harness.
 
 pub mod judge;

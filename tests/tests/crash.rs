@@ -20,6 +20,7 @@ fn crash(carpe: &Path, plant: Option<&str>, rounds: u64) -> Report {
         carpe: carpe.to_owned(),
         plant: plant.map(str::to_owned),
         configuration: String::new(),
+        durability: "durable".to_owned(),
         folder: folder.clone(),
     });
     println!("{report}");

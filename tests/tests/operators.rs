@@ -138,22 +138,31 @@ fn keys_are_imported_and_forgotten_also_of_a_rule_that_is_not_loaded() {
 
 #[test]
 fn a_rule_that_remembers_too_much_stops_and_harms_nobody_else() {
-    let (data, plugins) = (tempfile::tempdir().expect("a folder"), Folder::new());
-    plugins.plugin("small", guest("counter"), "name = 'small'\nlimits.keys = 3\n[configuration]\nevery = 0");
-    plugins.plugin("large", guest("counter"), "name = 'large'\n[configuration]\nevery = 0");
-    let host = builder(&data, &plugins).start().expect("starts");
-    submit(&host, (0..50).map(|key| count(&format!("key-{key}"), 1)).collect());
-    submit(&host, (0..50).map(|key| count(&format!("key-{key}"), 2)).collect());
-    let stopped = wait_for_state(&host, "small", PluginState::Quarantined);
-    assert!(stopped.reason.is_some_and(|reason| reason.contains("past the limit `keys` of 3")));
-    assert_eq!(host.states("large").len(), 50);
-    assert_eq!(host.dead_letters(10).len(), 0, "nothing is set aside");
-    plugins.put("small.toml", "name = 'small'\n[configuration]\nevery = 0");
-    wait_for("the new limit holds", || (host.status().reloads_ok == 3).then_some(()));
-    settle(&host);
-    let counts =
-        |rule: &str| (0..50).map(|key| count_of(&host, rule, &format!("key-{key}"))).collect::<Vec<_>>();
-    assert_eq!(counts("small"), counts("large"));
+    // Just enough, and one too few: a counter's state has 98 bytes.
+    for (limit, name, under, over) in
+        [("keys", "limit `keys`", 50, 49), ("total_state_bytes", "`total_state_bytes`", 6_000, 1_500)]
+    {
+        let (data, plugins) = (tempfile::tempdir().expect("a folder"), Folder::new());
+        let manifest = |name: &str, most: u64| {
+            format!("name = '{name}'\nlimits.{limit} = {most}\n[configuration]\nevery = 0")
+        };
+        plugins.plugin("small", guest("counter"), &manifest("small", over));
+        plugins.plugin("large", guest("counter"), &manifest("large", under));
+        let host = builder(&data, &plugins).start().expect("starts");
+        for n in 1..=3 {
+            submit(&host, (0..50).map(|key| count(&format!("key-{key}"), n)).collect());
+        }
+        let stopped = wait_for_state(&host, "small", PluginState::Quarantined);
+        assert!(stopped.reason.as_ref().is_some_and(|reason| reason.contains(name)), "{stopped:?}");
+        let counts =
+            |rule: &str| (0..50).map(|key| count_of(&host, rule, &format!("key-{key}"))).collect::<Vec<_>>();
+        assert_eq!(counts("large"), vec![Count::exact(3); 50]);
+        assert_eq!(host.dead_letters(10).len(), 0, "nothing is set aside");
+        plugins.put("small.toml", manifest("small", under));
+        wait_for("the new limit holds", || (host.status().reloads_ok == 3).then_some(()));
+        settle(&host);
+        assert_eq!(counts("small"), counts("large"));
+    }
 }
 
 /// Whose traces are to go, and somebody else.

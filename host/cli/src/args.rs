@@ -1,5 +1,7 @@
 //! The command line.
 
+mod operators;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -7,6 +9,11 @@ use carpe::Timeline;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{LogFormat, PrintFormat};
+
+pub(crate) use operators::{
+    BackupArgs, DeadLettersArgs, DeadLettersCommand, EraseArgs, KeyArgs, LetterArgs, LettersArgs,
+    ListLettersArgs, ReplayArgs, StateArgs, StateCommand, VerifyArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -36,8 +43,18 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Show what a running host is doing
     Status(StatusArgs),
-    /// List the inputs that a running host has set aside, and why
+    /// Inputs that a running host has set aside: why, and what is to become of them
     DeadLetters(DeadLettersArgs),
+    /// What the rules of a running host remember: look at it, export, import, forget
+    State(StateArgs),
+    /// Have a running host forget somebody, or a key of a rule
+    Erase(EraseArgs),
+    /// Copy a data folder, also while a host uses it
+    Backup(BackupArgs),
+    /// Check a data folder: each checksum, and each state against what the journal comes to
+    Verify(VerifyArgs),
+    /// Compute all states and moments of a data folder again
+    Replay(ReplayArgs),
     /// Print or check a configuration
     Config(ConfigArgs),
     /// Show it all: a host, a simulated city, and a plugin that is replaced while events flow
@@ -147,18 +164,6 @@ pub(crate) struct SendArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) host: HostArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct DeadLettersArgs {
-    #[command(flatten)]
-    pub(crate) host: HostArgs,
-    /// At most so many of each rule, the newest
-    #[arg(long, value_name = "N", default_value = "100")]
-    pub(crate) limit: usize,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use carpe_connect::Secret;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::args::HostArgs;
 use crate::failure::{Explain, Failure, Kind, causes};
@@ -77,10 +77,6 @@ impl HostClient {
         Ok(HostClient { client, base, token })
     }
 
-    pub(crate) fn get(&self, path: &str) -> Result<RequestBuilder, Failure> {
-        Ok(self.authorised(self.client.get(self.url(path)?)))
-    }
-
     pub(crate) fn post(&self, path: &str) -> Result<RequestBuilder, Failure> {
         Ok(self.authorised(self.client.post(self.url(path)?)))
     }
@@ -108,14 +104,44 @@ impl HostClient {
             .hint("is `carpe run` running? --to URL says where, --data FOLDER which data folder it has")
     }
 
-    /// Gets what a path shows.
-    pub(crate) async fn show<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let answer = self.ask(self.get(path)?).await?;
+    /// Gets what a path shows, given by its parts.
+    pub(crate) async fn show<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        let mut url = self.at(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.understood(self.client.get(url)).await
+    }
+
+    /// Asks for something to be changed.
+    pub(crate) async fn change<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        wish: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.understood(self.client.post(self.at(path)?).json(wish)).await
+    }
+
+    fn at(&self, path: &[&str]) -> Result<Url, Failure> {
+        let mut url = self.url("/")?;
+        // That it has no path is not so of `http:` and `https:`.
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.clear().extend(path);
+        }
+        Ok(url)
+    }
+
+    async fn understood<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let answer = self.ask(self.authorised(request)).await?;
         if !answer.status().is_success() {
             return Err(refusal(answer).await);
         }
-        let shown = answer.json().await.map_err(|error| anyhow::Error::new(error.without_url()));
-        Ok(shown.with_context(|| {
+        let understood = answer.json().await.map_err(|error| anyhow::Error::new(error.without_url()));
+        Ok(understood.with_context(|| {
             format!("{} answers, but not as a host's operators' listener does", self.base)
         })?)
     }

@@ -1,8 +1,13 @@
 //! The commands that are neither a host nor a demo of one.
 
+pub(crate) mod backup;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod dead_letters;
+pub(crate) mod erase;
+pub(crate) mod replay;
 pub(crate) mod send;
+pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod verify;

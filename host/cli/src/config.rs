@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use carpe::journal::Durability;
 use carpe::sandbox::SandboxOptions;
-use carpe::{HostBuilder, Limits, Route, Target, Timeline};
+use carpe::{HostBuilder, Limits, Retention, Route, Target, Timeline};
 use carpe_connect::config::{ListenConfig, SinkConfig, SourceConfig};
 use serde::Deserialize;
 
@@ -41,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) intake: IntakeConfig,
     pub(crate) retry: RetryConfig,
     pub(crate) sandbox: SandboxConfig,
+    pub(crate) journal: JournalConfig,
     pub(crate) checkpoints: CheckpointConfig,
     pub(crate) moments: MomentsConfig,
     pub(crate) log: LogConfig,
@@ -65,6 +67,7 @@ impl Default for Config {
             intake: IntakeConfig::default(),
             retry: RetryConfig::default(),
             sandbox: SandboxConfig::default(),
+            journal: JournalConfig::default(),
             checkpoints: CheckpointConfig::default(),
             moments: MomentsConfig::default(),
             log: LogConfig::default(),
@@ -143,16 +146,77 @@ impl SandboxConfig {
     }
 }
 
+/// `[journal]`: when events are acknowledged, and what is kept of the past.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct JournalConfig {
+    segment_bytes: u64,
+    compress: bool,
+    durability: Acknowledged,
+    relaxed_ms: u64,
+    keep_seconds: u64,
+    keep_bytes: u64,
+    wait_seconds: u64,
+    wait_bytes: u64,
+    erase_seconds: u64,
+}
+
+/// When events are acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Acknowledged {
+    #[default]
+    Durable,
+    Relaxed,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        let day = 24 * 3600;
+        JournalConfig {
+            segment_bytes: 64 << 20,
+            compress: true,
+            durability: Acknowledged::Durable,
+            relaxed_ms: 100,
+            keep_seconds: 7 * day,
+            keep_bytes: 8 << 30,
+            wait_seconds: 14 * day,
+            wait_bytes: 16 << 30,
+            erase_seconds: day,
+        }
+    }
+}
+
+impl JournalConfig {
+    fn durability(&self) -> Durability {
+        match self.durability {
+            Acknowledged::Durable => Durability::Durable,
+            Acknowledged::Relaxed => Durability::Relaxed,
+        }
+    }
+
+    fn retention(&self) -> Retention {
+        let mut retention = Retention::default();
+        retention.keep_for = Duration::from_secs(self.keep_seconds);
+        retention.keep_bytes = self.keep_bytes;
+        retention.wait_for = Duration::from_secs(self.wait_seconds);
+        retention.wait_bytes = self.wait_bytes;
+        retention.erase_within = Duration::from_secs(self.erase_seconds);
+        retention
+    }
+}
+
 /// `[checkpoints]`: so that a start is quick.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CheckpointConfig {
     every_ms: u64,
+    recover_within_ms: u64,
 }
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        CheckpointConfig { every_ms: 5_000 }
+        CheckpointConfig { every_ms: 30_000, recover_within_ms: 5_000 }
     }
 }
 
@@ -291,7 +355,11 @@ impl Config {
                 Duration::from_millis(timeout_ms),
             )
             .sandbox(self.sandbox.options())
-            .checkpoint_every(Duration::from_millis(self.checkpoints.every_ms));
+            .segments(self.journal.segment_bytes, self.journal.compress)
+            .durability(self.journal.durability(), Duration::from_millis(self.journal.relaxed_ms))
+            .retention(self.journal.retention())
+            .checkpoint_every(Duration::from_millis(self.checkpoints.every_ms))
+            .recover_within(Duration::from_millis(self.checkpoints.recover_within_ms));
         if let Some(threads) = self.threads {
             builder = builder.threads(threads.get());
         }

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use carpe::backup::BackupError;
+use carpe::journal::JournalError;
+use carpe::replay::ReplayError;
+use carpe::{CheckpointError, DataFolderError, StartError};
+
 /// Whose turn it is to do something about it. The exit codes are listed in `carpe --help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -44,10 +49,56 @@ impl Failure {
         Failure { hint: Some(hint.into()), ..self }
     }
 
+    /// What cannot be done with a data folder, with what may help. `in_use`: what to do where a host uses it.
+    pub(crate) fn of_data(error: impl Into<anyhow::Error>, doing: &str, in_use: &str) -> Self {
+        let error = error.into();
+        let hint = error.chain().find_map(|cause| data_hint(cause, in_use));
+        let failure = Failure::from(error.context(format!("cannot {doing}")));
+        Failure { hint, ..failure }
+    }
+
     /// The messages from the outermost to the first cause, each once.
     pub(crate) fn causes(&self) -> Vec<String> {
         causes(self.error.as_ref())
     }
+}
+
+const NEWER: &str = "nothing in the folder was changed; `carpe --version` says which version this is";
+const RESTORE: &str = "keep the folder as it is, and go on from a backup: `carpe run --data BACKUP`; \
+                       `carpe verify --data FOLDER` says what can be read of a folder";
+
+fn data_hint(cause: &(dyn std::error::Error + 'static), in_use: &str) -> Option<String> {
+    let folder = cause.downcast_ref().map(|error| match error {
+        DataFolderError::InUse { .. } => Some(in_use),
+        DataFolderError::Newer { .. } => Some(NEWER),
+        DataFolderError::Damaged { .. } => Some(RESTORE),
+        DataFolderError::Empty { .. } => Some("--data FOLDER says which one is meant"),
+        _ => None,
+    });
+    let journal = || {
+        cause.downcast_ref().map(|error| match error {
+            JournalError::InUse { .. } => Some(in_use),
+            JournalError::Newer { .. } => Some(NEWER),
+            JournalError::Damaged { .. } => Some(RESTORE),
+            _ => None,
+        })
+    };
+    let checkpoints = || {
+        cause.downcast_ref().map(|error| match error {
+            CheckpointError::Damaged { .. } => Some(
+                "the folder `checkpoints` in the data folder may be moved away: the next start of the host makes them \
+                 again",
+            ),
+            _ => None,
+        })
+    };
+    let no_base = || {
+        matches!(cause.downcast_ref(), Some(StartError::NoBase { .. }))
+            || matches!(cause.downcast_ref(), Some(ReplayError::NoBase { .. }))
+            || matches!(cause.downcast_ref(), Some(BackupError::NoBase { .. }))
+    };
+    let hint = folder.or_else(journal).or_else(checkpoints).flatten();
+    hint.or_else(|| no_base().then_some(RESTORE)).map(str::to_owned)
 }
 
 /// An error's messages from the outermost to the first cause. One that only repeats the end of the

@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod line;
 mod logging;
 mod output;
 mod run;
@@ -36,6 +37,11 @@ fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Send(args) => commands::send::send(&args),
         Command::Status(args) => commands::status::status(&args),
         Command::DeadLetters(args) => commands::dead_letters::dead_letters(&args),
+        Command::State(args) => commands::state::state(&args),
+        Command::Erase(args) => commands::erase::erase(&args),
+        Command::Backup(args) => commands::backup::backup(&args),
+        Command::Verify(args) => commands::verify::verify(&args),
+        Command::Replay(args) => commands::replay::replay(&args),
         Command::Config(args) => commands::config::config(&args),
         Command::Demo(args) => demo::demo(&args),
     }

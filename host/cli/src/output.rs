@@ -1,6 +1,8 @@
 //! What commands print on standard output.
 
-use std::io::{ErrorKind, Write};
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -19,6 +21,54 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string(value).context("cannot write it as JSON")?;
     text.push('\n');
     print(&text)
+}
+
+/// Where lines go that may be many: a file, or `-`, which is standard output.
+pub(crate) struct Lines {
+    name: String,
+    to: BufWriter<Box<dyn Write>>,
+}
+
+impl Lines {
+    /// What it holds may be private: a new file belongs to its owner alone.
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Lines> {
+        if is_stdout(path) {
+            return Ok(Lines::to("standard output", Box::new(io::stdout())));
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let name = path.display().to_string();
+        let file = options.open(path).with_context(|| format!("cannot create {name}"))?;
+        Ok(Lines::to(&name, Box::new(file)))
+    }
+
+    fn to(name: &str, to: Box<dyn Write>) -> Lines {
+        Lines { name: name.to_owned(), to: BufWriter::new(to) }
+    }
+
+    /// Writes lines that end as such.
+    pub(crate) fn write(&mut self, lines: &str) -> anyhow::Result<()> {
+        let written = self.to.write_all(lines.as_bytes());
+        self.judged(written)
+    }
+
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        let flushed = self.to.flush();
+        self.judged(flushed)
+    }
+
+    fn judged(&self, result: io::Result<()>) -> anyhow::Result<()> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            result => result.with_context(|| format!("cannot write to {}", self.name)),
+        }
+    }
+}
+
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// Rows as columns of equal width, two blanks between them; the last column is not filled up.

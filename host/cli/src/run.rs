@@ -268,10 +268,6 @@ fn listen_failure(error: ListenError) -> Failure {
 }
 
 fn start_failure(error: StartError) -> Failure {
-    let failure = Failure::from(anyhow::Error::new(error).context("the host cannot start"));
-    let in_use = failure.causes().iter().any(|cause| cause.contains("in use by another process"));
-    if in_use {
-        return failure.with_hint("`carpe status` asks the host that runs; --data FOLDER runs a second one");
-    }
-    failure
+    let in_use = "`carpe status` asks the host that runs; --data FOLDER runs a second one";
+    Failure::of_data(error, "start the host", in_use)
 }

@@ -1,37 +1,52 @@
 //! The operators' listener: is it alive, is it ready, what is it doing.
 //!
-//! | path            | what                                                                         |
-//! |-----------------|------------------------------------------------------------------------------|
-//! | `/healthz`      | `200` while the process serves; for the probe that restarts it. No token.     |
-//! | `/readyz`       | `200` when events are taken, else `503`; for the probe that routes. No token. |
-//! | `/status`       | The host's status in JSON.                                                       |
-//! | `/metrics`      | The same for Prometheus, in the OpenMetrics text format.                      |
-//! | `/dead-letters` | Inputs that were set aside, in JSON; `?limit=` says how many of each rule.    |
+//! | path                          | what                                                                |
+//! |-------------------------------|---------------------------------------------------------------------|
+//! | `/healthz`                    | `200` while the process serves; for the probe that restarts it. No token. |
+//! | `/readyz`                     | `200` when events are taken, else `503`; for the probe that routes. No token. |
+//! | `/status`                     | The host's status in JSON.                                          |
+//! | `/metrics`                    | The same for Prometheus, in the OpenMetrics text format.            |
+//! | `/dead-letters`               | Inputs that were set aside; `?limit=` of each rule, `?rule=`.       |
+//! | `/dead-letters/ID`            | One, with its input.                                                |
+//! | `/dead-letters/ID/again`, `/dead-letters/ID/drop` | POST: given again as a new input; dropped.      |
+//! | `/rules`                      | Rules that run or ran, and how many keys each remembers.            |
+//! | `/state/RULE`                 | Its keys in order; `?after=KEY&limit=` goes on. POST: see [`KeyJson`]. |
+//! | `/state/RULE/KEY`             | One of them; `/state/RULE?key=KEY` too, since no URL can end in the key `..`. |
+//! | `/erasures`                   | Those that are not done. POST: whom to forget.                      |
+//!
+//! What changes something is a POST of JSON, refused if a web page sent it.
 
+mod dead_letters;
+mod erasures;
+mod key_json;
 mod metrics;
+mod request;
+mod state;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use carpe::{Host, Status};
+use axum::routing::{get, post};
+use carpe::{Host, OperateError, Status, SubmitError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Secret;
 use crate::config::Sinks;
 use crate::server::auth::authorise;
+use crate::server::body::BodyBudget;
 use crate::server::problem::Problem;
 use crate::server::{self, ListenError, Server, ServerLimits};
 
-/// So many dead letters of each rule are listed, unless the request says otherwise, and at most.
-const DEAD_LETTERS: usize = 100;
-const MOST_DEAD_LETTERS: usize = 10_000;
+pub use key_json::{KeyJson, KeyJsonError, TimerJson};
+
+/// Bytes of all requests that are being received.
+const REQUESTS_BYTES: usize = 64 << 20;
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The operators' listener.
@@ -66,11 +81,19 @@ impl Operators {
 
     /// The routes alone, for a service that has a listener of its own.
     pub fn router(self, host: Host, sinks: Sinks) -> Router {
-        let shown = Arc::new(Shown { host, sinks, token: self.token });
+        let budget = BodyBudget::new(REQUESTS_BYTES);
+        let shown = Arc::new(Shown { host, sinks, token: self.token, budget });
         Router::new()
             .route("/status", get(status))
             .route("/metrics", get(metrics))
-            .route("/dead-letters", get(dead_letters))
+            .route("/dead-letters", get(dead_letters::list))
+            .route("/dead-letters/{id}", get(dead_letters::show))
+            .route("/dead-letters/{id}/again", post(dead_letters::again))
+            .route("/dead-letters/{id}/drop", post(dead_letters::drop))
+            .route("/rules", get(state::rules))
+            .route("/state/{rule}", get(state::keys).post(state::change))
+            .route("/state/{rule}/{key}", get(state::key))
+            .route("/erasures", get(erasures::pending).post(erasures::ask))
             .route_layer(middleware::from_fn_with_state(shown.clone(), only_with_token))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
@@ -84,6 +107,7 @@ struct Shown {
     host: Host,
     sinks: Sinks,
     token: Option<Secret>,
+    budget: BodyBudget,
 }
 
 /// What the host is doing, and what only the sinks know.
@@ -115,6 +139,25 @@ impl Shown {
     ) -> Result<T, Problem> {
         let answer = tokio::task::spawn_blocking(move || question(&self)).await;
         answer.map_err(|_| Problem::unavailable("the host can't be asked: it is ending"))
+    }
+
+    /// Asks the host for something that it may refuse.
+    async fn wish<T: Send + 'static>(
+        self: Arc<Self>,
+        wish: impl FnOnce(&Host) -> Result<T, OperateError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.ask(move |shown| wish(&shown.host)).await?.map_err(refused)
+    }
+}
+
+fn refused(error: OperateError) -> Problem {
+    match error {
+        OperateError::NotFound { .. } => Problem::absent(error.describe()),
+        OperateError::Refused { .. } => Problem::conflict(error.describe()),
+        OperateError::Journal(SubmitError::Busy { retry_after }) => {
+            Problem::busy("as much as the host may hold is waiting to be journaled", retry_after)
+        }
+        error => Problem::unavailable(error.describe()),
     }
 }
 
@@ -156,23 +199,12 @@ async fn metrics(State(shown): State<Arc<Shown>>) -> Result<Response, Problem> {
     }
 }
 
-async fn dead_letters(
-    State(shown): State<Arc<Shown>>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Result<axum::Json<Value>, Problem> {
-    let most = match query.get("limit").map(|limit| limit.parse::<usize>()) {
-        None => DEAD_LETTERS,
-        Some(Ok(most)) => most.min(MOST_DEAD_LETTERS),
-        Some(Err(_)) => return Err(Problem::bad_request("`limit` is not a number")),
-    };
-    let letters = shown.ask(move |shown| shown.host.dead_letters(most)).await?;
-    Ok(axum::Json(json!({ "dead_letters": letters })))
-}
-
 async fn wrong_method(method: Method) -> Problem {
-    Problem::method(method.as_str()).hint("GET it")
+    Problem::method(method.as_str()).hint("GET what is looked at, POST what is changed")
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    Problem::not_found(uri.path()).hint("GET /healthz, /readyz, /status, /metrics or /dead-letters")
+    Problem::not_found(uri.path()).hint(
+        "there are /healthz, /readyz, /status, /metrics, /dead-letters, /rules, /state/RULE and /erasures",
+    )
 }

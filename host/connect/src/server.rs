@@ -4,6 +4,7 @@
 //! and speaks HTTP/2, nothing is lost.
 
 pub(crate) mod auth;
+pub(crate) mod body;
 pub(crate) mod problem;
 
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::checkpoint::{CheckpointError, base};
-use crate::data_folder::{DataFolder, DataFolderError, write_format};
+use crate::data_folder::{DataFolder, DataFolderError, create_private, write_format};
 use crate::journal::{FileJournal, FileJournalOptions, Journal, JournalError, Position};
 
 /// How often a copy is begun again, since the host had removed what was to be copied.
@@ -125,7 +125,7 @@ fn copy_all(folder: &DataFolder, part: &Path) -> Result<(usize, u64), BackupErro
     let parts = [(&folder.bases, ".base"), (&folder.components, ".wasm"), (&folder.journal, ".journal")];
     for (from, ending) in parts {
         let to = part.join(from.file_name().unwrap_or_default());
-        fs::create_dir_all(&to).map_err(failed(&to))?;
+        create_private(&to).map_err(failed(&to))?;
         for name in names(from, ending)? {
             bytes += copy(&from.join(&name), &to.join(&name))?;
             files += 1;

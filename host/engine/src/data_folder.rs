@@ -187,7 +187,7 @@ fn lock(folder: &Path) -> Result<File, DataFolderError> {
 
 /// Whoever can write to the compile cache can run code in the host, and events may be private: the data
 /// folder belongs to its owner alone.
-fn create_private(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private(folder: &Path) -> std::io::Result<()> {
     let mut options = fs::DirBuilder::new();
     options.recursive(true);
     #[cfg(unix)]

@@ -111,11 +111,22 @@ impl Outbox {
         let mut deeds = Vec::new();
         let mut state = self.lock();
         for (place, action) in moment.actions.iter().enumerate() {
-            if !self.settled.contains(&action.id) && !state.open.contains_key(&action.id) {
+            if self.settled.contains(&action.id) {
+                // A checkpoint may hold it open: once its outcome is not kept any more, it would go out again.
+                self.note_closed(&moment.rule, action.id);
+            } else if !state.open.contains_key(&action.id) {
                 deeds.extend(state.take(moment, place, maybe_tried, give_up_at));
             }
         }
         self.unlock(state, deeds);
+    }
+
+    /// The next checkpoint of a rule holds an action open no more.
+    pub(crate) fn note_closed(&self, rule: &str, id: ActionId) {
+        if let Some(closed) = &self.closed {
+            let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
+            closed.entry(rule.to_owned()).or_default().push(id);
+        }
     }
 
     /// Routes are known: what was held back goes on its way.
@@ -252,11 +263,8 @@ impl Outbox {
         let mut state = self.lock();
         let Some(rule) = state.close(id, status) else { return };
         self.by_status[status as usize].fetch_add(1, Ordering::Relaxed);
-        if let Some(closed) = &self.closed {
-            // While the state is locked: whoever finds the action gone finds it here.
-            let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
-            closed.entry(rule).or_default().push(id);
-        }
+        // While the state is locked: whoever finds the action gone finds it here.
+        self.note_closed(&rule, id);
         self.unlock(state, Vec::new());
     }
 

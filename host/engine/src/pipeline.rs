@@ -18,6 +18,7 @@ pub(crate) mod keys;
 pub(crate) mod known;
 pub(crate) mod lane;
 pub(crate) mod mailbox;
+pub(crate) mod payload;
 pub(crate) mod program;
 pub(crate) mod router;
 pub(crate) mod runtime;
@@ -108,7 +109,9 @@ impl Shared {
 
     /// Takes the actions of a moment that a checkpoint holds open.
     pub(crate) fn take_again(&self, moment: &Arc<Moment>) {
-        if !self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
+        if self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
+            moment.actions.iter().for_each(|action| self.outbox.note_closed(&moment.rule, action.id));
+        } else {
             self.outbox.take(moment, true);
         }
     }

@@ -11,7 +11,7 @@ mod configuration;
 mod folder;
 mod folder_error;
 mod limit_overrides;
-mod load;
+pub(crate) mod load;
 mod manifest;
 mod name;
 pub(crate) mod registry;

@@ -16,6 +16,7 @@ const SHOWN: usize = 20;
 
 fn main() -> ExitCode {
     let (mut rounds, mut seed, mut configuration) = (100, 1, String::new());
+    let mut durability = "durable".to_owned();
     let (mut command, mut keep) = (None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         match &name[..] {
             "--rounds" => rounds = value.parse().expect("a number of rounds"),
             "--seed" => seed = value.parse().expect("a number as seed"),
-            "--durability" => configuration += &format!("[journal]\ndurability = '{value}'\n"),
+            "--durability" => durability = value,
             "--with" => configuration += &value,
             "--carpe" => command = Some(PathBuf::from(value)),
             "--keep" => keep = Some(PathBuf::from(value)),
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         carpe: command.unwrap_or_else(|| carpe().to_owned()),
         plant: std::env::var("CARPE_PLANT").ok(),
         configuration,
+        durability,
         folder: folder.clone(),
     };
     let begun = Instant::now();

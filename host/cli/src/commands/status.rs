@@ -25,6 +25,8 @@ struct Shown {
     not_ready_because: Vec<String>,
     timeline: Timeline,
     journal: Journal,
+    recovery: Recovery,
+    kept: Kept,
     intake: Intake,
     moments: u64,
     actions: BTreeMap<String, u64>,
@@ -44,10 +46,35 @@ struct Timeline {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Journal {
+    start: u64,
     end: u64,
     bytes: u64,
     failed: Option<String>,
     notes: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Recovery {
+    from: String,
+    rules: u64,
+    keys: u64,
+    entries: u64,
+    load_ms: u64,
+    caught_up_ms: Option<u64>,
+    next_ms: u64,
+    target_ms: u64,
+    checkpoints_failed: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Kept {
+    bases: u64,
+    base_position: u64,
+    lagging: Vec<String>,
+    erasures: Vec<u64>,
+    failed: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -81,6 +108,7 @@ struct Work {
     inputs: u64,
     moments: u64,
     dead_letters: u64,
+    left_behind: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -111,11 +139,55 @@ struct Breaker {
 pub(crate) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
     let host = HostClient::new(&args.host, Listener::Operators)?;
     if args.json {
-        print_json(&block_on(host.show::<Value>("/status"))?)?;
+        print_json(&block_on(host.show::<Value>(&["status"], &[]))?)?;
     } else {
-        print(&block_on(host.show::<Shown>("/status"))?.describe())?;
+        print(&block_on(host.show::<Shown>(&["status"], &[]))?.describe())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Journal {
+    fn describe(&self) -> String {
+        let Journal { start, end, bytes: size, .. } = *self;
+        let from = if start > 0 { format!(" (from position {})", grouped(start)) } else { String::new() };
+        format!("{} entries{from} in {}", grouped(end.saturating_sub(start)), bytes(size))
+    }
+}
+
+impl Kept {
+    fn describe(&self) -> String {
+        match self.bases {
+            0 => "no base yet: all of the journal".to_owned(),
+            bases => {
+                format!("{}, the newest at position {}", counted(bases, "base"), grouped(self.base_position))
+            }
+        }
+    }
+}
+
+impl Recovery {
+    /// From what the host started, how long it took, and how long the next start would take.
+    fn describe(&self) -> String {
+        let mut text = format!("from {}", self.from);
+        if self.rules > 0 {
+            text += &format!(
+                ": {} and {} in {} ms, {} entries to read again",
+                counted(self.rules, "rule"),
+                counted(self.keys, "key"),
+                grouped(self.load_ms),
+                grouped(self.entries)
+            );
+            text += &match self.caught_up_ms {
+                Some(caught_up) => format!(", caught up after {} ms", grouped(caught_up)),
+                None => ", not caught up yet".to_owned(),
+            };
+        }
+        if self.target_ms > 0 {
+            let (next, target) = (grouped(self.next_ms), grouped(self.target_ms));
+            text += &format!("; after a crash now the next would take {next} ms of {target}");
+        }
+        text
+    }
 }
 
 impl Shown {
@@ -148,18 +220,52 @@ impl Shown {
             ("moments", grouped(self.moments)),
             ("actions", actions),
             ("set aside", counted(self.dead_letters, "input")),
-            ("journal", format!("{} entries in {}", grouped(self.journal.end), bytes(self.journal.bytes))),
+            ("journal", self.journal.describe()),
+            ("kept", self.kept.describe()),
+            ("start", self.recovery.describe()),
             ("timeline", format!("{}, at {}", self.timeline.mode, format_instant(self.timeline.now))),
         ];
         text += &columns(&rows.map(|(name, value)| [format!("  {name}"), value]));
-        for problem in self.journal.failed.iter().chain(&self.journal.notes) {
-            text += &format!("  journal: {}\n", printable(problem, REASON_CHARACTERS));
+        for problem in self.problems() {
+            text += &format!("  {problem}\n");
         }
         text.push('\n');
         text += &self.describe_plugins();
         text.push('\n');
         text += &self.describe_sinks();
         text
+    }
+
+    /// What an operator should know, or do something about.
+    fn problems(&self) -> Vec<String> {
+        let reason = |text: &String| printable(text, REASON_CHARACTERS);
+        let mut problems = Vec::new();
+        problems.extend(self.journal.failed.as_ref().map(|failed| {
+            format!(
+                "journal: no events are taken, since it cannot be written: {}; the host tries again by itself (is there \
+                 room on the disk?)",
+                reason(failed)
+            )
+        }));
+        problems.extend(self.recovery.checkpoints_failed.as_ref().map(|failed| {
+            format!(
+                "checkpoints: they cannot be written: {}; nothing is lost, but each minute makes the next start longer",
+                reason(failed)
+            )
+        }));
+        problems.extend(self.kept.failed.as_ref().map(|failed| {
+            let what = "what is old, or is to be forgotten, could not be removed";
+            format!("kept: {what}: {}; the host tries again by itself", reason(failed))
+        }));
+        problems.extend(self.kept.lagging.iter().map(|rule| {
+            format!("kept: the rule {rule} lags: past `wait_seconds` or `wait_bytes` of `[journal]` it is left behind")
+        }));
+        if !self.kept.erasures.is_empty() {
+            let positions: Vec<String> = self.kept.erasures.iter().copied().map(grouped).collect();
+            problems.push(format!("erasures: not done yet, asked for at position {}", positions.join(", ")));
+        }
+        problems.extend(self.journal.notes.iter().map(|note| format!("at the start: {}", reason(note))));
+        problems
     }
 
     fn describe_plugins(&self) -> String {
@@ -195,6 +301,14 @@ impl Shown {
         for plugin in &self.plugins {
             if let Some(reason) = &plugin.reason {
                 text += &format!("{}: {}\n", plugin.file, printable(reason, REASON_CHARACTERS));
+            }
+            let left_behind = plugin.work.as_ref().map_or(0, |work| work.left_behind);
+            if left_behind > 0 {
+                text += &format!(
+                    "{}: left behind: it lagged too far, and {} journal entries were never given to it\n",
+                    plugin.file,
+                    grouped(left_behind)
+                );
             }
         }
         text

@@ -27,8 +27,18 @@ fn the_default_file_has_every_key() {
         });
         assert!(found, "`{key}`");
     }
-    let sections =
-        ["listen", "limits", "intake", "retry", "sandbox", "checkpoints", "moments", "log", "shutdown"];
+    let sections = [
+        "listen",
+        "limits",
+        "intake",
+        "retry",
+        "sandbox",
+        "journal",
+        "checkpoints",
+        "moments",
+        "log",
+        "shutdown",
+    ];
     for section in sections {
         let header = format!("[{section}]");
         let text = DEFAULT.split_once(&header).unwrap().1;
@@ -71,6 +81,10 @@ fn a_mistake_is_named_with_its_place() {
             "carpe.toml:2:16: `limits.memory_bytes`: invalid type: string \"1 GB\", expected usize",
         ),
         ("threads = 0\n", "carpe.toml:1:11: `threads`: invalid value: integer `0`, expected a nonzero usize"),
+        (
+            "[journal]\nkeep_second = 1\n",
+            "carpe.toml:2:1: `journal.keep_second`: there is no such key; did you mean `keep_seconds`?",
+        ),
         (
             "timeline = \"sidereal\"\n",
             "carpe.toml:1:12: `timeline`: unknown variant `sidereal`, expected `received` or `event`",

@@ -73,7 +73,7 @@ impl Daemon {
     }
 
     pub(super) async fn status(&self) -> Result<Value, Failure> {
-        self.operators.show("/status").await
+        self.operators.show(&["status"], &[]).await
     }
 
     /// One plugin's part of the status.

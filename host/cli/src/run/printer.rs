@@ -1,8 +1,6 @@
 //! Moments, and the actions that go to `stdout`, onto standard output: each moment, and below it what is done about
 //! it.
 
-mod line;
-
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -11,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use carpe::{Answer, Data, Delivery, Moment, Moments, MomentsError, Reply, Sink};
 
-use self::line::{action_line, moment_line};
 use super::stop::Trigger;
 use crate::config::PrintFormat;
+use crate::line::{action_line, moment_line};
 
 /// Actions that wait for standard output.
 const QUEUE: usize = 1_024;

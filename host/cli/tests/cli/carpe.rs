@@ -67,6 +67,33 @@ impl Place {
         Said::of(&child.wait_with_output().unwrap())
     }
 
+    /// The status, when all that was sent is done. Each look at it is an answer of the host: nothing is slept.
+    pub(crate) fn settled(&self) -> Value {
+        loop {
+            let status = self.carpe(&["status", "--json"]).expect(0).json().remove(0);
+            let work = &status["plugins"][0]["work"];
+            let waiting = status["sinks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|sink| sink["waiting"].as_u64().unwrap())
+                .sum::<u64>();
+            if work["behind"] == 0 && work["waiting"] == 0 && waiting == 0 {
+                return status;
+            }
+        }
+    }
+
+    /// The status, once it is as wanted.
+    pub(crate) fn wait_for(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let status = self.carpe(&["status", "--json"]).expect(0).json().remove(0);
+            if wanted(&status) {
+                return status;
+            }
+        }
+    }
+
     /// Starts a host on free ports, and waits until it listens.
     pub(crate) fn host(&self, arguments: &[&str]) -> Host {
         let mut command =
@@ -173,6 +200,20 @@ pub(crate) fn plugins() -> &'static Path {
             carpe_build::build(&root.join("plugins").join(name), &options).unwrap();
         }
         folder
+    })
+}
+
+/// The guest of the tests that counts events: `counter`.
+pub(crate) fn counter() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests/counter");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+        std::fs::create_dir_all(&folder).unwrap();
+        let target_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests"));
+        let options = carpe_build::Options { out: Some(folder.clone()), target_dir, verbose: false };
+        carpe_build::build(&guest, &options).unwrap();
+        folder.join("counter.wasm")
     })
 }
 

@@ -6,9 +6,25 @@ use crate::carpe::Place;
 fn help_lists_commands_and_exit_codes() {
     let place = Place::new();
     let help = place.carpe(&["--help"]).expect(0);
-    for word in ["run", "check", "send", "status", "dead-letters", "build", "config", "demo", "Exit codes"] {
-        assert!(help.out.contains(word), "{word} in {}", help.out);
-    }
+    let words = [
+        "run",
+        "check",
+        "build",
+        "send",
+        "status",
+        "dead-letters",
+        "state",
+        "erase",
+        "backup",
+        "verify",
+        "replay",
+        "config",
+        "demo",
+    ];
+    let places: Vec<Option<usize>> =
+        words.iter().map(|word| help.out.find(&format!("\n  {word} "))).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{}", help.out);
+    assert!(help.out.contains("Exit codes"), "{}", help.out);
     place.carpe(&["runn"]).expect(2);
     place.carpe(&["run", "--threads", "0"]).expect(2);
     place.carpe(&["run", "--skip-bad-lines"]).expect(2);

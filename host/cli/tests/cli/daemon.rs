@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::carpe::{Place, reading};
 
-const FILE_SINK: &str =
+pub(crate) const FILE_SINK: &str =
     "[sink.log]\nkind = 'file'\npath = 'actions.jsonl'\n[[route]]\naction = '*'\nsink = 'log'\n";
 
 #[test]
@@ -29,7 +29,7 @@ fn events_are_sent_and_the_status_shows_them() {
     let again = place.carpe_with_input(&["send", "--json"], &reading(1, "elbe-7", 0, 400)).expect(0).json();
     assert_eq!((&again[0]["accepted"], &again[0]["repeated"]), (&Value::from(0), &Value::from(1)));
 
-    let status = settled(&place);
+    let status = place.settled();
     assert_eq!(status["intake"]["accepted"], 3);
     assert_eq!(status["plugins"][0]["state"], "active");
     assert_eq!(status["actions"]["delivered"], 2);
@@ -55,23 +55,6 @@ fn events_are_sent_and_the_status_shows_them() {
         .expect_err("no host answers at http://127.0.0.1:1");
 }
 
-/// The status, when all that was sent is done. Each look at it is an answer of the host: nothing is slept.
-fn settled(place: &Place) -> Value {
-    loop {
-        let status = place.carpe(&["status", "--json"]).expect(0).json().remove(0);
-        let work = &status["plugins"][0]["work"];
-        let waiting = status["sinks"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|sink| sink["waiting"].as_u64().unwrap())
-            .sum::<u64>();
-        if work["behind"] == 0 && work["waiting"] == 0 && waiting == 0 {
-            return status;
-        }
-    }
-}
-
 #[test]
 fn a_stop_finishes_what_was_accepted() {
     let place = Place::with(&["flood-alert"]);
@@ -86,7 +69,7 @@ fn a_stop_finishes_what_was_accepted() {
 
     // The next run knows what the last one did: nothing goes out again.
     let host = place.host(&[]);
-    assert_eq!(settled(&place)["plugins"][0]["work"]["keys"], 500);
+    assert_eq!(place.settled()["plugins"][0]["work"]["keys"], 500);
     host.stop().expect(0);
     assert_eq!(place.read("actions.jsonl").lines().count(), 1_000);
 }

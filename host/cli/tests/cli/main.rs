@@ -9,5 +9,7 @@ mod carpe;
 mod check;
 mod config;
 mod daemon;
+mod data;
 mod demo;
 mod once;
+mod operators;

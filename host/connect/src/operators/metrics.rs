@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use carpe::status::{BreakerState, PluginState, PluginStatus, RuleStatus, SinkStatus};
+use carpe::status::{BreakerState, PluginState, PluginStatus, RuleStatus, SinkStatus, Status};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -28,6 +28,7 @@ impl Collector for Snapshot {
         let mut out = Out(encoder);
         let rules = rules_by_name(&self.host.plugins);
         host(self, &mut out)?;
+        keeping(&self.host, &mut out)?;
         queues(self, &rules, &mut out)?;
         plugins(&self.host.plugins, &mut out)?;
         of_rules(&rules, &mut out)?;
@@ -71,6 +72,39 @@ fn host(Snapshot { host, .. }: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
     out.gauge("carpe_dead_letters", "Inputs that are set aside now", [([], host.dead_letters)])
 }
 
+/// What a start does, and what is kept of the past.
+fn keeping(host: &Status, out: &mut Out<'_>) -> fmt::Result {
+    let (recovery, kept) = (&host.recovery, &host.kept);
+    out.seconds(
+        "carpe_recovery_load_seconds",
+        "Until states were in memory, at the start",
+        recovery.load_ms,
+    )?;
+    if let Some(caught_up) = recovery.caught_up_ms {
+        let help = "Until rules had caught up, at the start; absent: they have not";
+        out.seconds("carpe_recovery_caught_up_seconds", help, caught_up)?;
+    }
+    out.gauge("carpe_recovery_entries", "Entries to read again at the start", [([], recovery.entries)])?;
+    let help = "What a start after a crash now would take";
+    out.seconds("carpe_recovery_next_seconds", help, recovery.next_ms)?;
+    out.seconds("carpe_recovery_target_seconds", "What that is to stay below", recovery.target_ms)?;
+    out.gauge(
+        "carpe_checkpoints_failed",
+        "Whether no checkpoints can be written",
+        [([], u64::from(recovery.checkpoints_failed.is_some()))],
+    )?;
+    out.gauge("carpe_bases", "Bases from which the journal can be computed again", [([], kept.bases)])?;
+    out.gauge("carpe_base_position", "The position of the newest", [([], kept.base_position)])?;
+    out.gauge(
+        "carpe_keeping_failed",
+        "Whether what is old, or to be forgotten, could not be removed",
+        [([], u64::from(kept.failed.is_some()))],
+    )?;
+    out.gauge("carpe_erasures_pending", "Erasures that are not done", [([], size(kept.erasures.len()))])?;
+    let lagging = kept.lagging.iter().map(|rule| ([("rule", rule.as_str())], 1));
+    out.gauge("carpe_rule_lagging", "1 for a rule that will be left behind if it lags on", lagging)
+}
+
 fn queues(snapshot: &Snapshot, rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
     let host = &snapshot.host;
     let intake = [([("queue", "intake"), ("name", "")], size(host.intake.waiting_events))].into_iter();
@@ -100,6 +134,11 @@ fn of_rules(rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
     out.counter("carpe_inputs", "Inputs that were handled", each(|work| work.inputs))?;
     out.counter("carpe_batches", "Calls of a rule", each(|work| work.batches))?;
     out.counter("carpe_traps", "Traps and broken limits", each(|work| work.traps))?;
+    out.counter(
+        "carpe_left_behind_entries",
+        "Journal entries that a rule was never given, since it lagged too far",
+        each(|work| work.left_behind),
+    )?;
     out.counter(
         "carpe_log_lines_dropped",
         "Log lines of a rule beyond its limit",
@@ -195,6 +234,13 @@ impl Out<'_> {
             }
         }
         Ok(())
+    }
+
+    /// One duration, given in milliseconds.
+    #[expect(clippy::cast_precision_loss, reason = "monitoring needs no more than a float holds")]
+    fn seconds(&mut self, name: &str, help: &str, milliseconds: u64) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        family.encode_gauge(&(milliseconds as f64 / 1e3))
     }
 
     fn handle_time(&mut self, rules: &Rules<'_>) -> fmt::Result {

@@ -48,6 +48,8 @@ kinds! {
     BAD_REQUEST = BAD_REQUEST, "bad-request", "The request can't be read";
     INVALID_EVENT = BAD_REQUEST, "invalid-event", "An event is not valid";
     UNAUTHORISED = UNAUTHORIZED, "unauthorised", "A valid token is needed";
+    FORBIDDEN = FORBIDDEN, "forbidden", "Not from there";
+    CONFLICT = CONFLICT, "conflict", "It can't be done as things are";
     NOT_FOUND = NOT_FOUND, "not-found", "Nothing is here";
     METHOD = METHOD_NOT_ALLOWED, "method", "The method is not possible";
     TOO_SLOW = REQUEST_TIMEOUT, "too-slow", "The body came too slowly";
@@ -76,6 +78,19 @@ impl Problem {
 
     pub(crate) fn not_found(path: &str) -> Self {
         Problem::new(&NOT_FOUND, format!("there is nothing at {path}"))
+    }
+
+    /// Something else than a path is not there.
+    pub(crate) fn absent(detail: impl Into<String>) -> Self {
+        Problem::new(&NOT_FOUND, detail)
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Problem::new(&FORBIDDEN, detail)
+    }
+
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Problem::new(&CONFLICT, detail)
     }
 
     pub(crate) fn method(method: &str) -> Self {

@@ -3,7 +3,6 @@
 //! `202` is answered only once the events are durable; a batch is taken whole or not at all. Whatever is
 //! wrong is answered as `application/problem+json`, with what to do about it.
 
-mod body;
 mod decode;
 
 use std::sync::Arc;
@@ -20,10 +19,10 @@ use serde::Serialize;
 use crate::Secret;
 use crate::intake::Intake;
 use crate::server::auth::authorise;
+use crate::server::body::{self, BodyBudget};
 use crate::server::problem::Problem;
 use crate::server::{self, ListenError, Server, ServerLimits};
 
-use self::body::BodyBudget;
 use self::decode::{Mode, bad_event};
 
 /// When a sender may try again whom the host cannot serve now: it looks for room as often.

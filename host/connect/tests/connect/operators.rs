@@ -42,6 +42,9 @@ async fn operators_see_what_the_host_does() {
         "carpe_events_total{outcome=\"accepted\"} 1",
         "carpe_plugin_state{rule=\"\",file=\"no\\\"plugin\",state=\"refused\"} 1",
         "carpe_plugin_state{rule=\"\",file=\"no\\\"plugin\",state=\"active\"} 0",
+        "carpe_recovery_target_seconds 0.0",
+        "carpe_erasures_pending 0",
+        "carpe_checkpoints_failed 0",
         "carpe_queue_depth{queue=\"intake\",name=\"\"} 0",
         "# EOF",
     ] {
@@ -55,7 +58,8 @@ async fn operators_see_what_the_host_does() {
     assert_eq!(samples.len(), all, "a sample is there twice");
 
     assert_eq!(get(at, "/dead-letters", "").await.json(), json!({"dead_letters": []}));
-    assert_eq!(get(at, "/dead-letters?limit=x", "").await.detail(400), "`limit` is not a number");
+    let wrong = get(at, "/dead-letters?limit=x", "").await.detail(400);
+    assert!(wrong.contains("limit: invalid digit"), "{wrong}");
     assert_eq!(get(at, "/stauts", "").await.detail(404), "there is nothing at /stauts");
     let posted = request(at, "POST /status HTTP/1.1\ncontent-length: 0", b"").await;
     assert_eq!(posted.detail(405), "POST is not possible here");
@@ -67,7 +71,7 @@ async fn with_a_token_only_the_probes_are_open() {
     let token = Some(Secret::new("s3cret"));
     let server = Operators::new("0.0.0.0:0", token).start(host.clone(), Sinks::default()).await.unwrap();
     let at = ([127, 0, 0, 1], server.address().port()).into();
-    for path in ["/status", "/metrics", "/dead-letters"] {
+    for path in ["/status", "/metrics", "/dead-letters", "/rules", "/erasures"] {
         get(at, path, "").await.detail(401);
         assert_eq!(get(at, path, "authorization: Bearer s3cret").await.status, 200, "{path}");
     }
@@ -77,4 +81,47 @@ async fn with_a_token_only_the_probes_are_open() {
     assert!(open.to_string().starts_with("`listen.operators` is `0.0.0.0:0`"), "{open}");
     tokio::task::spawn_blocking(move || host.shutdown(Duration::from_secs(10))).await.unwrap();
     assert_eq!(get(at, "/readyz", "").await.status, 503);
+}
+
+#[tokio::test]
+async fn only_what_no_web_page_can_send_changes_something() {
+    let (_folder, host) = tokio::task::spawn_blocking(host).await.unwrap();
+    let server = Operators::new("127.0.0.1:0", None).start(host.clone(), Sinks::default()).await.unwrap();
+    let at = server.address();
+    let post = async |path: &str, headers: &str, body: &str| {
+        let head = format!("POST {path} HTTP/1.1\n{headers}\ncontent-length: {}", body.len());
+        request(at, &head, body.as_bytes()).await
+    };
+    let wish = r#"{"subject":"elbe-7"}"#;
+    for headers in ["", "content-type: text/plain", "content-type: application/x-www-form-urlencoded"] {
+        let detail = post("/erasures", headers, wish).await.detail(415);
+        assert_eq!(detail, "what changes something needs `Content-Type: application/json`", "{headers}");
+    }
+    let json = "content-type: application/json";
+    let of_page = format!("{json}\norigin: http://127.0.0.1:8481");
+    assert!(post("/erasures", &of_page, wish).await.detail(403).contains("a web page"));
+    assert_eq!(get(at, "/erasures", "").await.json(), json!({"pending": [], "failed": null}));
+
+    let position =
+        post("/erasures", &format!("{json}; charset=utf-8"), wish).await.json()["position"].clone();
+    assert_eq!(get(at, "/erasures", "").await.json()["pending"], json!([position]));
+    for (path, body, status, says) in [
+        ("/erasures", r#"{"rule":"a"}"#, 400, "whom to forget is a `subject`, or a `rule` and a `key`"),
+        ("/erasures", r#"{"rule":"a","key":"b"}"#, 404, "there is no rule `a`"),
+        ("/erasures", "{", 400, "the body can't be read"),
+        ("/state/a", r#"{"changes":[]}"#, 400, "there are no `changes`"),
+        ("/state/a", r#"{"changes":[{"key":"b"}]}"#, 400, "to forget it, say"),
+        ("/state/a", r#"{"changes":[{"key":"b","state":null}]}"#, 404, "there is no rule `a`"),
+        ("/dead-letters/00/again", "", 404, "there is no dead letter `00`"),
+        ("/dead-letters/00/drop", "{}", 404, "there is no dead letter `00`"),
+    ] {
+        let detail = post(path, json, body).await.detail(status);
+        assert!(detail.contains(says), "{path} {body}: {detail}");
+    }
+    let large = format!(r#"{{"subject":"{}"}}"#, "x".repeat(70_000));
+    assert_eq!(post("/erasures", json, &large).await.detail(413), "the body may be 65536 bytes long");
+    assert_eq!(get(at, "/rules", "").await.json(), json!({"rules": []}));
+    for path in ["/state/a", "/state/a/b%2F..", "/state/a?key=b"] {
+        assert_eq!(get(at, path, "").await.detail(404), "there is no rule `a`", "{path}");
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::Host;
 use crate::checkpoint::CheckpointError;
 use crate::event::{INSTANT_LIMIT, Instant};
-use crate::journal::{Body, Decision, Erasure, InputId, KeyChange, KeyImage, Position};
+use crate::journal::{Body, Decision, Erasure, Given, InputId, KeyChange, KeyImage, Position};
 use crate::pipeline::checkpointer::given;
 use crate::pipeline::intake::SubmitError;
 use crate::pipeline::keys::KeyState;
@@ -111,17 +111,43 @@ impl Host {
     /// The keys of a rule after `after` by their bytes, sorted, at most `limit`. Waits for the end of batches that are
     /// being handled, and copies.
     pub fn keys(&self, rule: &str, after: Option<&str>, limit: usize) -> Vec<KeyInfo> {
-        let Some(rule) = self.0.registry.rule(rule) else { return Vec::new() };
+        self.keys_page(rule, after, limit, usize::MAX).0
+    }
+
+    /// The same, and no more once those that were taken have `bytes` of names, states and timers together: so a page
+    /// of large states does not take all memory. And whether there are more.
+    pub fn keys_page(
+        &self,
+        rule: &str,
+        after: Option<&str>,
+        limit: usize,
+        bytes: usize,
+    ) -> (Vec<KeyInfo>, bool) {
+        let Some(rule) = self.0.registry.rule(rule) else { return (Vec::new(), false) };
         let mut names = Vec::new();
         for lane in &rule.lanes {
             let lane = lane.lock();
             let named = lane.keys.iter().map(|(key, _)| key);
             names.extend(named.filter(|key| after.is_none_or(|after| &***key > after)).map(Arc::clone));
         }
+        let mut more = limit < names.len();
+        if more {
+            names.select_nth_unstable(limit);
+            names.truncate(limit);
+        }
         names.sort_unstable();
-        names.truncate(limit);
-        let look = |key: Arc<str>| self.key(&rule.name, &key);
-        names.into_iter().filter_map(look).collect()
+        let (mut page, mut taken) = (Vec::new(), 0);
+        for key in names {
+            if taken >= bytes {
+                more = true;
+                break;
+            }
+            let Some(info) = self.key(&rule.name, &key) else { continue };
+            let timers: usize = info.timers.iter().map(|(_, name)| name.len() + size_of::<Instant>()).sum();
+            taken += info.key.len() + info.state.as_ref().map_or(0, Vec::len) + timers;
+            page.push(info);
+        }
+        (page, more)
     }
 
     /// All keys of a rule, sorted: see [`Host::keys`]. For tests and tools.
@@ -201,12 +227,35 @@ impl Host {
         letters
     }
 
+    /// A dead letter, and its input, if that is still kept.
+    ///
+    /// # Errors
+    /// [`OperateError`]: there is no such letter, or the checkpoints cannot be read.
+    pub fn dead_letter(&self, id: &str) -> Result<(DeadLetterInfo, Option<Given>), OperateError> {
+        let wanted = InputId::parse(id).ok_or_else(|| no_letter(id))?;
+        let find = |rule: Arc<Rule>| {
+            let letter = rule.care().letters.iter().find(|letter| letter.input.id == wanted).cloned()?;
+            Some((rule, letter))
+        };
+        let (rule, letter) =
+            self.0.registry.rules().into_iter().find_map(find).ok_or_else(|| no_letter(id))?;
+        Ok((info(&rule.name, &letter), self.input_of(&rule, &letter)?))
+    }
+
+    fn input_of(&self, rule: &Rule, letter: &DeadLetter) -> Result<Option<Given>, OperateError> {
+        let shared = &self.0.shared;
+        let kept = match &shared.checkpoints {
+            Some(store) => store.given(&rule.name, &letter.input)?,
+            None => None,
+        };
+        Ok(kept.or_else(|| given(&*shared.journal, &letter.input)))
+    }
+
     /// Gives a dead letter again, as a new input of its rule. Returns its position. Blocks until that is durable.
     ///
     /// # Errors
     /// [`OperateError`]: there is no such letter, its rule does not run, or its input is not kept any more.
     pub fn give_again(&self, id: &str) -> Result<Position, OperateError> {
-        let shared = &self.0.shared;
         self.close_letter(id, |rule, letter| {
             if self.0.registry.version(&rule.name).is_none() {
                 return Err(refused(format!(
@@ -214,12 +263,8 @@ impl Host {
                     rule.name
                 )));
             }
-            let kept = match &shared.checkpoints {
-                Some(store) => store.given(&rule.name, &letter.input)?,
-                None => None,
-            };
-            let given = kept.or_else(|| given(&*shared.journal, &letter.input));
-            let given = given
+            let given = self
+                .input_of(rule, letter)?
                 .ok_or_else(|| refused("its journal entry is not kept any more: it can only be dropped"))?;
             Ok(Decision::GivenAgain { input: letter.input.clone(), key: letter.key.clone(), given })
         })
@@ -239,8 +284,7 @@ impl Host {
         decide: impl FnOnce(&Rule, &DeadLetter) -> Result<Decision, OperateError>,
     ) -> Result<Position, OperateError> {
         let shared = &self.0.shared;
-        let not_found = || OperateError::NotFound { what: format!("dead letter `{id}`") };
-        let wanted = InputId::parse(id).ok_or_else(not_found)?;
+        let wanted = InputId::parse(id).ok_or_else(|| no_letter(id))?;
         let take = |rule: Arc<Rule>| {
             let mut care = rule.care();
             let place = care.letters.iter().position(|letter| letter.input.id == wanted)?;
@@ -250,7 +294,8 @@ impl Host {
             drop(care);
             Some((rule, letter))
         };
-        let (rule, letter) = self.0.registry.rules().into_iter().find_map(take).ok_or_else(not_found)?;
+        let (rule, letter) =
+            self.0.registry.rules().into_iter().find_map(take).ok_or_else(|| no_letter(id))?;
         let decided = decide(&rule, &letter).and_then(|decision| {
             let body = Body::Decision { rule: rule.name.clone(), decision };
             Ok(shared.intake.append_wait(vec![body])?)
@@ -268,6 +313,10 @@ impl Host {
         }
         decided
     }
+}
+
+fn no_letter(id: &str) -> OperateError {
+    OperateError::NotFound { what: format!("dead letter `{id}`") }
 }
 
 fn info(rule: &str, letter: &DeadLetter) -> DeadLetterInfo {

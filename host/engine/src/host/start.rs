@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Monotonic};
@@ -326,6 +326,8 @@ fn recover_rule(
         decided.set_aside.into_iter().filter(|(_, letter)| letter.input.position >= position).collect();
     let rule = Rule::new(name.to_owned(), spread, Horizon::at(0), set_aside, decided.closed, letters.into());
     registry.adopt(Arc::clone(&rule), last);
+    // What has an outcome is to leave the checkpoint.
+    rule.dirty.store(!open.is_empty(), Ordering::Release);
     for moment in open {
         shared.take_again(&Arc::new(moment));
     }

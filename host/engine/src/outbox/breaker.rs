@@ -48,6 +48,10 @@ impl Breaker {
         }
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// When a probe may be begun, if that is what is waited for.
     pub(super) fn probe_at(&self) -> Option<Monotonic> {
         self.open.as_ref().filter(|open| open.probe.is_none()).map(|open| open.until)

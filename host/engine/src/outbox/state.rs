@@ -50,6 +50,8 @@ pub(super) struct Open {
     maybe_tried: bool,
     /// None: never.
     give_up_at: Option<Monotonic>,
+    /// When it is seen to that it is given up on: then, or a little later.
+    look_at: Option<Monotonic>,
     phase: Phase,
     /// What could not be journaled yet.
     unwritten: Option<Ending>,
@@ -142,6 +144,7 @@ impl State {
             attempts: 0,
             maybe_tried,
             give_up_at,
+            look_at: give_up_at,
             phase: Phase::Held,
             unwritten: None,
         };
@@ -243,6 +246,15 @@ impl State {
                 }
                 Phase::Waiting(until) if until <= now && open.give_up_at.is_none_or(|at| at > now) => {
                     self.make_ready(id);
+                }
+                // However soon it is to be given up on: one try, unless the sink is known to take nothing.
+                Phase::Behind | Phase::Ready(_)
+                    if open.attempts == 0
+                        && open.sink.is_some_and(|sink| !self.sinks[sink].breaker.is_open()) =>
+                {
+                    open.look_at = Some(now + GRACE);
+                    self.wakes.remove(&(at, id));
+                    self.wakes.insert((now + GRACE, id));
                 }
                 Phase::Behind | Phase::Ready(_) | Phase::Waiting(_) => {
                     let last = open.sink.and_then(|sink| self.sinks[sink].counts.last_error.clone());
@@ -469,11 +481,11 @@ impl State {
     fn enter(&mut self, id: ActionId, phase: Phase) {
         let Some(open) = self.open.get_mut(&id) else { return };
         let old = std::mem::replace(&mut open.phase, phase);
-        let give_up_at = open.give_up_at;
-        if let Some(at) = old.wake(give_up_at) {
+        let look_at = open.look_at;
+        if let Some(at) = old.wake(look_at) {
             self.wakes.remove(&(at, id));
         }
-        if let Some(at) = phase.wake(give_up_at) {
+        if let Some(at) = phase.wake(look_at) {
             self.wakes.insert((at, id));
         }
         if let Some(expires) = open.moment.expires {
@@ -497,11 +509,11 @@ impl State {
 
 impl Phase {
     /// When an action is to be looked at, at the latest.
-    fn wake(self, give_up_at: Option<Monotonic>) -> Option<Monotonic> {
+    fn wake(self, look_at: Option<Monotonic>) -> Option<Monotonic> {
         match self {
             Phase::Held | Phase::Ending => None,
-            Phase::Behind | Phase::Ready(_) => give_up_at,
-            Phase::Waiting(at) => Some(give_up_at.map_or(at, |give_up_at| at.min(give_up_at))),
+            Phase::Behind | Phase::Ready(_) => look_at,
+            Phase::Waiting(at) => Some(look_at.map_or(at, |look_at| at.min(look_at))),
             Phase::Trying(until) => Some(until),
             Phase::Unwritten(at) => Some(at),
         }

@@ -254,6 +254,26 @@ fn an_action_is_given_up_on_in_time_whatever_it_waits_for() {
 }
 
 #[test]
+fn however_soon_it_is_given_up_on_each_action_gets_one_try() {
+    let mut bench = Bench::one(SinkOptions::default());
+    for n in 1..7 {
+        let deed = bench.state.take(&Arc::new(moment(n, "s", "k")), 0, false, Some(bench.now));
+        bench.act(deed.into_iter().collect());
+    }
+    bench.run();
+    bench.pass(5_000);
+    for n in 1..5 {
+        assert_eq!(bench.trying()[0], (n, 1));
+        bench.fail(n);
+        assert_eq!(bench.statuses().last(), Some(&(n, Status::Failed)));
+    }
+    assert_eq!(bench.trying(), [(5, 1), (6, 1)]);
+    bench.deliver(6);
+    bench.fail(5);
+    assert!(bench.state.open.is_empty() && bench.state.next_wake().is_none());
+}
+
+#[test]
 fn a_try_that_is_not_answered_ends_by_its_time_out_and_a_late_answer_counts() {
     let mut bench = Bench::one(SinkOptions::default());
     bench.take(moment(1, "s", "k"));

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use super::effects::{KeyEffects, by_key, check, failures};
 use super::keys::{Key, KeyState, Keys};
+use super::payload::batch_of;
 use super::program::{CallFailure, Callee, FailureKind, Version};
 use super::step::{Plan, Planned, Step, What, plan, take_key};
-use crate::event::{Event, Instant};
-use crate::journal::{ActionId, Body, Decision, Erasure, Given, InputId, InputRef, OutcomeEntry, Position};
+use crate::event::Instant;
+use crate::journal::{ActionId, Body, Decision, Erasure, Given, InputId, InputRef, Position};
 use crate::moment::{Moment, MomentAction};
-use crate::rule::{Batch, Effects, EmittedMoment, Input, Keyed, Payload};
+use crate::rule::{Effects, EmittedMoment};
 
 /// What a lane needs of the world around it.
 pub(crate) trait LaneWorld {
@@ -540,53 +541,6 @@ fn in_order(rows: Vec<(VecDeque<Step>, usize)>) -> VecDeque<Step> {
     }
     left.sort_by_key(|(position, subscription, _)| (*position, *subscription));
     left.into_iter().map(|(_, _, step)| step).collect()
-}
-
-fn batch_of<'a>(plan: &'a Plan, keys: &'a Keys, version: &Version) -> Batch<'a> {
-    let keyed =
-        |key: &'a Key| Keyed { name: key, state: keys.get(key).and_then(|state| state.state.as_deref()) };
-    let input = |input: &'a Planned| Input {
-        key: input.key,
-        time: input.time,
-        now: input.now,
-        payload: payload_of(input, version),
-    };
-    Batch { keys: plan.keys.iter().map(keyed).collect(), inputs: plan.inputs.iter().map(input).collect() }
-}
-
-fn payload_of<'a>(input: &'a Planned, version: &Version) -> Payload<'a> {
-    match &input.what {
-        What::Timer(timer) => Payload::Timer { name: &timer.name },
-        What::Entry { entry, subscription } => match &entry.body {
-            Body::Event(event) => event_payload(event, *subscription, version),
-            Body::Outcome(outcome) => outcome_payload(outcome),
-            Body::Decision { decision: Decision::GivenAgain { given, .. }, .. } => match given {
-                Given::Event(event) => event_payload(event, *subscription, version),
-                Given::Outcome(outcome) => outcome_payload(outcome),
-                Given::Timer(name) => Payload::Timer { name },
-            },
-            // The router gives lanes nothing else.
-            _ => Payload::Timer { name: "" },
-        },
-    }
-}
-
-fn event_payload<'a>(event: &'a Event, subscription: Option<u32>, version: &Version) -> Payload<'a> {
-    let subscription = subscription.unwrap_or(0);
-    let wanted = version.description.subscriptions.get(subscription as usize);
-    let attributes = wanted.map_or(&[][..], |wanted| &wanted.attributes);
-    let attributes = attributes.iter().map(|name| event.attribute(name)).collect();
-    Payload::Event { subscription, attributes, data: &event.data }
-}
-
-fn outcome_payload(outcome: &OutcomeEntry) -> Payload<'_> {
-    Payload::Outcome {
-        action: &outcome.action,
-        reference: outcome.reference.as_deref().unwrap_or(""),
-        status: outcome.status,
-        answer: &outcome.answer,
-        detail: &outcome.detail,
-    }
 }
 
 fn moment_of<'a>(

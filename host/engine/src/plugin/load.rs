@@ -1,13 +1,16 @@
 //! From a component's bytes to a version of a rule: compiled, checked, and tried.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::journal::VersionRecord;
 use crate::limits::Limits;
 use crate::pipeline::program::{CallFailure, Callee, FailureKind, InstanceBudget, Program, Version};
 use crate::plugin::rule_log::RuleLog;
 use crate::plugin::{Manifest, check_name};
 use crate::rule::{Batch, Description, Effects, KeyedBy, Subscription};
 use crate::sandbox::{CallError, Component, GuestLog, Instance, LoadError, Sandbox};
+use crate::words::words;
 
 /// How many subscriptions, moments or actions a rule may declare.
 const MAX_DECLARED: usize = 256;
@@ -70,6 +73,40 @@ pub(crate) fn load(
         Arc::clone(budget),
     );
     Ok((rule, version))
+}
+
+/// Loads the version that the journal names, from the folder where components are kept. `patience`: by what its time
+/// limits are multiplied.
+pub(crate) fn recover_version(
+    sandbox: &Sandbox,
+    folder: &Path,
+    rule: &str,
+    record: &VersionRecord,
+    patience: u64,
+    budget: &Arc<InstanceBudget>,
+) -> Result<Arc<Version>, String> {
+    let hash = blake3::Hash::from_bytes(record.component);
+    let path = folder.join(format!("{hash}.wasm"));
+    let bytes = std::fs::read(&path).map_err(|error| {
+        format!(
+            "the component {hash} of rule `{rule}`, which the journal names, cannot be read from {}: {error}",
+            path.display()
+        )
+    })?;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        format!("what the journal says of a version of rule `{rule}` cannot be read: {error}")
+    };
+    let mut limits: Limits = serde_json::from_str(&record.limits).map_err(|error| unreadable(&error))?;
+    for limit in [&mut limits.handle_cpu_ms, &mut limits.handle_wall_ms, &mut limits.init_cpu_ms] {
+        *limit = limit.saturating_mul(patience);
+    }
+    let configuration =
+        crate::plugin::Configuration::from_json(&record.configuration).map_err(|error| unreadable(&error))?;
+    let manifest = Manifest { name: Some(rule.to_owned()), configuration, ..Manifest::default() };
+    let (_, version) = load(sandbox, &bytes, &manifest, &limits, budget).map_err(|error| {
+        format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error))
+    })?;
+    Ok(Arc::new(version))
 }
 
 /// What the contract says of a description, and what this host can do so far.

@@ -3,6 +3,8 @@
 //! Components are loaded on a few threads of their own, off the hot path. Whatever goes wrong there, the
 //! last good version stays, and the entry says what and why.
 
+mod shown;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,12 +20,12 @@ use crate::pipeline::program::{InstanceBudget, Version};
 use crate::pipeline::router::Request;
 use crate::pipeline::runtime::{Horizon, Quota, Rule};
 use crate::pipeline::timeline::wall_clock;
-use crate::plugin::load::load;
+use crate::plugin::load::{load, recover_version};
 use crate::plugin::{Begin, FolderChange, Manifest};
 use crate::recovery::Turn;
 use crate::rule::Subscription;
 use crate::sandbox::Sandbox;
-use crate::status::{PluginState, PluginStatus, RuleStatus};
+use crate::status::PluginState;
 use crate::words::words;
 
 /// How long a file's removal waits for the same rule to turn up in another file, so that a move is not an
@@ -249,7 +251,7 @@ impl Registry {
             }
             if let Some((file, rule)) = state.gone_for_good() {
                 drop(state);
-                self.unload(&file, &rule);
+                self.unload(&file, &rule, "its file was removed; its rule's state stays");
                 state = self.lock();
                 continue;
             }
@@ -478,12 +480,16 @@ impl Registry {
         self.switch(rule, Some(Arc::new(version)), Begin::End).expect("the journal takes the switch");
     }
 
-    fn unload(&self, file: &str, rule: &str) {
+    fn unload(&self, file: &str, rule: &str, why: &str) {
         match self.switch(rule, None, Begin::End) {
             Ok(at) => tracing::info!(plugin = file, rule, at, "a plugin was removed: its rule's state stays"),
             Err(reason) => {
                 tracing::error!(plugin = file, rule, reason, "a plugin was removed, but its rule goes on")
             }
+        }
+        // Only now: who sees it removed may rely on it.
+        if let Some(plugin) = self.lock().plugins.get_mut(file) {
+            plugin.enter(PluginState::Removed, Some(why.to_owned()));
         }
         self.offer_crowded_out();
     }
@@ -530,47 +536,9 @@ impl Registry {
                 let mut state = self.lock();
                 let plugin = state.plugins.entry(rule.clone()).or_insert_with(Plugin::new);
                 plugin.rule = Some(rule.clone());
-                plugin
-                    .enter(PluginState::Removed, Some("its file is gone; its rule's state stays".to_owned()));
             }
-            self.unload(&rule, &rule);
+            self.unload(&rule, &rule, "its file is gone; its rule's state stays");
         }
-    }
-
-    /// All plugins, as they are now.
-    pub(crate) fn status(
-        &self,
-        positions: &std::collections::HashMap<String, Position>,
-    ) -> Vec<PluginStatus> {
-        let end = self.shared.journal.end();
-        let state = self.lock();
-        let status = state.plugins.iter().map(|(file, plugin)| {
-            let rule = plugin.rule.as_ref().and_then(|rule| state.rules.get(rule)).map(|known| &known.rule);
-            let rest = rule.and_then(|rule| rule.care().resting.clone());
-            let mut shown = (plugin.state, plugin.reason.clone());
-            if let Some(rest) = rest
-                && plugin.active.is_some()
-                && plugin.state != PluginState::Removed
-            {
-                let resting = if rest.quarantine { PluginState::Quarantined } else { plugin.state };
-                shown = (resting, Some(rest.reason));
-            }
-            let active = plugin.active.as_ref();
-            PluginStatus {
-                file: file.clone(),
-                rule: plugin.rule.clone(),
-                state: shown.0,
-                reason: shown.1,
-                since: plugin.since,
-                version: active.map(|version| version.description.version.clone()),
-                hash: active.map(|version| blake3::Hash::from_bytes(version.record.component).to_string()),
-                work: rule.map(|rule| RuleStatus {
-                    log_dropped: active.map_or(0, |version| version.log_dropped()),
-                    ..rule_status(rule, positions.get(&rule.name).copied(), end)
-                }),
-            }
-        });
-        status.collect()
     }
 
     /// The components of all versions that run or ran.
@@ -623,13 +591,7 @@ impl State {
         let plugin = self.plugins.get_mut(&file)?;
         plugin.leaving = None;
         match (plugin.active.take(), plugin.rule.clone()) {
-            (Some(_), Some(rule)) => {
-                plugin.enter(
-                    PluginState::Removed,
-                    Some("its file was removed; its rule's state stays".to_owned()),
-                );
-                Some((file, rule))
-            }
+            (Some(_), Some(rule)) => Some((file, rule)),
             _ => {
                 // It never ran: nothing of it stays.
                 self.plugins.remove(&file);
@@ -637,61 +599,4 @@ impl State {
             }
         }
     }
-}
-
-fn rule_status(rule: &Rule, position: Option<Position>, end: Position) -> RuleStatus {
-    let position = position.unwrap_or_else(|| rule.position.load(Ordering::Acquire));
-    let sum = |count: fn(&crate::pipeline::runtime::LaneSlot) -> usize| rule.lanes.iter().map(count).sum();
-    let counters = &rule.counters;
-    RuleStatus {
-        position,
-        behind: end.saturating_sub(position),
-        waiting: rule.pending.load(Ordering::Acquire),
-        keys: sum(|lane| lane.keys.load(Ordering::Relaxed)),
-        timers: sum(|lane| lane.timers.load(Ordering::Relaxed)),
-        state_bytes: sum(|lane| lane.state_bytes.load(Ordering::Relaxed)),
-        inputs: counters.inputs.load(Ordering::Relaxed),
-        batches: counters.histogram().count,
-        keyless: counters.keyless.load(Ordering::Relaxed),
-        moments: counters.moments.load(Ordering::Relaxed),
-        traps: counters.traps.load(Ordering::Relaxed),
-        dead_letters: rule.care().letters.len(),
-        left_behind: counters.left_behind.load(Ordering::Relaxed),
-        log_dropped: 0,
-        handle: counters.histogram(),
-    }
-}
-
-/// Loads the version that the journal names, from the folder where components are kept. `patience`: by what its time
-/// limits are multiplied.
-pub(crate) fn recover_version(
-    sandbox: &Sandbox,
-    folder: &Path,
-    rule: &str,
-    record: &VersionRecord,
-    patience: u64,
-    budget: &Arc<InstanceBudget>,
-) -> Result<Arc<Version>, String> {
-    let hash = blake3::Hash::from_bytes(record.component);
-    let path = folder.join(format!("{hash}.wasm"));
-    let bytes = std::fs::read(&path).map_err(|error| {
-        format!(
-            "the component {hash} of rule `{rule}`, which the journal names, cannot be read from {}: {error}",
-            path.display()
-        )
-    })?;
-    let unreadable = |error: &dyn std::fmt::Display| {
-        format!("what the journal says of a version of rule `{rule}` cannot be read: {error}")
-    };
-    let mut limits: Limits = serde_json::from_str(&record.limits).map_err(|error| unreadable(&error))?;
-    for limit in [&mut limits.handle_cpu_ms, &mut limits.handle_wall_ms, &mut limits.init_cpu_ms] {
-        *limit = limit.saturating_mul(patience);
-    }
-    let configuration =
-        super::Configuration::from_json(&record.configuration).map_err(|error| unreadable(&error))?;
-    let manifest = Manifest { name: Some(rule.to_owned()), configuration, ..Manifest::default() };
-    let (_, version) = load(sandbox, &bytes, &manifest, &limits, budget).map_err(|error| {
-        format!("the component {hash} of rule `{rule}` cannot be loaded again: {}", words(&error))
-    })?;
-    Ok(Arc::new(version))
 }

@@ -17,7 +17,7 @@ use crate::pipeline::lane::{DeadLetter, Halt, Lane, LaneWorld};
 use crate::pipeline::program::{CallFailure, Version};
 use crate::pipeline::runtime::Rule;
 use crate::pipeline::step::Step;
-use crate::plugin::registry::recover_version;
+use crate::plugin::load::recover_version;
 use crate::recovery::{RuleDecisions, Turn};
 
 /// How much of the journal is read at a time.

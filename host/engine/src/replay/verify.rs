@@ -1,6 +1,7 @@
 //! Comparing what bases and checkpoints hold with what the journal comes to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -27,7 +28,7 @@ pub struct Verified {
     pub entries: u64,
     /// Bases that were compared.
     pub bases: usize,
-    /// Rules whose checkpoints were compared.
+    /// Rules whose checkpoints were compared; a backup has none.
     pub rules: usize,
     /// Keys that were compared, in bases and checkpoints.
     pub keys: u64,
@@ -72,15 +73,12 @@ pub fn verify(options: &ReplayOptions) -> Result<Verified, ReplayError> {
         places.push((format!("the base at {}", base.position), base::load(&base.path)?));
         verified.bases += 1;
     }
-    let store = CheckpointStore::open(source.checkpoints())?;
-    let mut checkpoints = Rows::default();
-    for rule in store.standing()?.rules.into_keys() {
-        if let Some(checkpoint) = store.load(&rule)? {
-            checkpoints.rules.insert(rule, checkpoint);
-        }
+    // A backup has none: its first start makes them.
+    if source.checkpoints().exists() {
+        let checkpoints = checkpoints(source.checkpoints())?;
+        verified.rules = checkpoints.rules.len();
+        places.push(("checkpoint".to_owned(), checkpoints));
     }
-    verified.rules = checkpoints.rules.len();
-    places.push(("checkpoint".to_owned(), checkpoints));
     let outcomes = Outcomes::of(&source)?;
     for rule in source.rules() {
         let mut seen: Vec<(&str, Checkpoint)> = Vec::new();
@@ -112,6 +110,17 @@ pub fn verify(options: &ReplayOptions) -> Result<Verified, ReplayError> {
         }
     }
     Ok(verified)
+}
+
+fn checkpoints(folder: &Path) -> Result<Rows, ReplayError> {
+    let store = CheckpointStore::open(folder)?;
+    let mut rows = Rows::default();
+    for rule in store.standing()?.rules.into_keys() {
+        if let Some(checkpoint) = store.load(&rule)? {
+            rows.rules.insert(rule, checkpoint);
+        }
+    }
+    Ok(rows)
 }
 
 fn open_in(checkpoint: &Checkpoint) -> BTreeMap<ActionId, Position> {

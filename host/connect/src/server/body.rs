@@ -20,13 +20,13 @@ const LINGER: Duration = Duration::from_secs(2);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How many bytes all bodies that are being read may take together.
-pub(super) struct BodyBudget {
+pub(crate) struct BodyBudget {
     blocks: Arc<Semaphore>,
     total: usize,
 }
 
 /// Room for one body.
-pub(super) struct Reservation {
+pub(crate) struct Reservation {
     limit: usize,
     noun: &'static str,
     expected: usize,
@@ -34,13 +34,13 @@ pub(super) struct Reservation {
 }
 
 impl BodyBudget {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let total = (bytes / BLOCK_BYTES).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         BodyBudget { blocks: Arc::new(Semaphore::new(total)), total }
     }
 
     /// Room for a body of the length that its headers announce, or of `limit` bytes if they don't.
-    pub(super) fn reserve(
+    pub(crate) fn reserve(
         &self,
         headers: &HeaderMap,
         limit: usize,
@@ -63,7 +63,7 @@ impl BodyBudget {
 
 impl Reservation {
     /// Reads the body whole.
-    pub(super) async fn read(self, mut body: Body, timeout: Duration) -> Result<Bytes, Problem> {
+    pub(crate) async fn read(self, mut body: Body, timeout: Duration) -> Result<Bytes, Problem> {
         match tokio::time::timeout(timeout, self.collect(&mut body)).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(problem)) => {
@@ -91,7 +91,7 @@ impl Reservation {
 }
 
 /// Reads on, up to a bound in bytes and in time, and throws it away.
-pub(super) async fn linger(mut body: Body) {
+pub(crate) async fn linger(mut body: Body) {
     if body.is_end_stream() {
         return;
     }

@@ -13,7 +13,7 @@ const WORD_CHARACTERS: usize = 200;
 const DATA_CHARACTERS: usize = 400;
 
 /// `with_actions`: nothing else prints them.
-pub(super) fn moment_line(text: &mut String, moment: &Moment, format: PrintFormat, with_actions: bool) {
+pub(crate) fn moment_line(text: &mut String, moment: &Moment, format: PrintFormat, with_actions: bool) {
     if format == PrintFormat::Json {
         return json_line(text, &MomentLine { moment: MomentJson::of(moment, with_actions) });
     }
@@ -38,7 +38,7 @@ pub(super) fn moment_line(text: &mut String, moment: &Moment, format: PrintForma
 }
 
 /// An action, below its moment.
-pub(super) fn action_line(text: &mut String, action: &Event, format: PrintFormat) {
+pub(crate) fn action_line(text: &mut String, action: &Event, format: PrintFormat) {
     if format == PrintFormat::Json {
         let _ = writeln!(text, r#"{{"action":{}}}"#, action.to_json());
         return;
