@@ -319,28 +319,30 @@ impl Watched {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
         };
-        let checkpoints = ["checkpoints", "bases"].map(|folder| bytes_in(&self.data.join(folder)));
+        let (disk_bytes, allocated_bytes) = bytes_in(&self.data);
+        let checkpoints = ["checkpoints", "bases"].map(|folder| bytes_in(&self.data.join(folder)).1);
         Sample {
             memory_bytes: number("VmRSS:") * 1024,
             threads: number("Threads:"),
             files: fs::read_dir(self.process.join("fd")).map_or(0, |files| files.count() as u64),
-            disk_bytes: bytes_in(&self.data),
+            disk_bytes,
+            allocated_bytes,
             checkpoint_bytes: checkpoints.iter().sum(),
             ..Sample::default()
         }
     }
 }
 
-/// Bytes that are allocated for a folder's files. What is removed while it looks is not counted.
-fn bytes_in(folder: &Path) -> u64 {
+/// Bytes of a folder's files, and those that are allocated. What is removed while it looks is not counted.
+fn bytes_in(folder: &Path) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = fs::read_dir(folder) else { return (0, 0) };
     let bytes = entries.flatten().map(|entry| match entry.metadata() {
         Ok(about) if about.is_dir() => bytes_in(&entry.path()),
-        Ok(about) => about.blocks() * 512,
-        Err(_) => 0,
+        Ok(about) => (about.len(), about.blocks() * 512),
+        Err(_) => (0, 0),
     });
-    bytes.sum()
+    bytes.fold((0, 0), |sum, bytes| (sum.0 + bytes.0, sum.1 + bytes.1))
 }
 
 fn samples_file(path: &Path) -> File {
