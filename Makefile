@@ -7,6 +7,9 @@ PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 ROUNDS  := 100
 SEED    := 1
 
+# Of `make bench`: more options.
+BENCH   :=
+
 # Of `make soak`: how long.
 MINUTES := 3
 
@@ -48,5 +51,6 @@ lint: setup     ## formatting, clippy and the documentation's links
 	cargo clippy --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --lib
 
-bench: setup    ## benchmarks
-	cargo bench -p carpe-tests
+bench: setup    ## measure Carpe beside its limits and its peers, by ratios; BENCH='--only handle' for a part
+	cargo build --release --package carpe-cli --package carpe-bench
+	$(TARGET)/release/bench --carpe $(TARGET)/release/carpe --folder $(TARGET)/bench --json $(TARGET)/bench/report.json $(BENCH)

@@ -1,0 +1,101 @@
+//! Carpe measured against its limits and its peers, on the machine that this runs on: `make bench`.
+//!
+//! Absolute figures are of one machine and one hour; the ratios are what counts. So each figure stands beside a
+//! baseline that is measured in the same run, in turn with it, and medians are compared.
+#![forbid(unsafe_code)]
+
+mod handle;
+mod machine;
+mod pipeline;
+mod process;
+mod readings;
+mod report;
+mod rules;
+mod times;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use report::Report;
+
+#[derive(Parser)]
+#[command(about = "Carpe measured against its limits and its peers.")]
+struct Args {
+    /// The command `carpe`, built for release.
+    #[arg(long)]
+    carpe: PathBuf,
+    /// Where what is built and generated is kept from one run to the next.
+    #[arg(long, default_value = "target/bench")]
+    folder: PathBuf,
+    /// Less of everything: a few minutes instead of an hour, and no peers that have to be installed.
+    #[arg(long)]
+    short: bool,
+    /// Groups to run; none: all.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// How often each thing is measured; the median counts.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Write the report as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the report's table between the markers of this Markdown file.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+    /// Fail if a ratio is worse by more than a third than in this JSON report.
+    #[arg(long)]
+    against: Option<PathBuf>,
+}
+
+/// What all groups are given.
+pub(crate) struct Setup {
+    pub(crate) carpe: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) short: bool,
+    pub(crate) runs: usize,
+}
+
+type Group = fn(&Setup, &mut Report) -> Result<()>;
+
+/// The groups, in the order in which they run.
+const GROUPS: [(&str, Group); 2] = [("handle", handle::run), ("pipeline", pipeline::run)];
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    std::fs::create_dir_all(&args.folder)
+        .with_context(|| format!("cannot make {}", args.folder.display()))?;
+    let absolute =
+        |path: &PathBuf| std::fs::canonicalize(path).with_context(|| format!("no {}", path.display()));
+    let setup = Setup {
+        carpe: absolute(&args.carpe)?,
+        folder: absolute(&args.folder)?,
+        short: args.short,
+        runs: args.runs.max(1),
+    };
+    if let Some(unknown) = args.only.iter().find(|name| GROUPS.iter().all(|(group, _)| group != name)) {
+        let known: Vec<&str> = GROUPS.iter().map(|(group, _)| *group).collect();
+        anyhow::bail!("there is no group `{unknown}`: {}", known.join(", "));
+    }
+    let mut report = Report::new(machine::describe(&setup));
+    for (name, run) in GROUPS {
+        if args.only.is_empty() || args.only.iter().any(|wanted| wanted == name) {
+            run(&setup, &mut report).with_context(|| format!("in the group `{name}`"))?;
+        }
+    }
+    print!("{}", report.table());
+    if let Some(path) = &args.json {
+        report.write_json(path)?;
+    }
+    if let Some(path) = &args.markdown {
+        report.write_markdown(path)?;
+    }
+    let Some(recorded) = &args.against else { return Ok(ExitCode::SUCCESS) };
+    let worse = report.worse_than(&Report::read_json(recorded)?);
+    for line in &worse {
+        println!("worse by more than a third: {line}");
+    }
+    Ok(if worse.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
