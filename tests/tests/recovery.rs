@@ -255,8 +255,11 @@ fn actions_that_wait_at_a_stop_go_out_after_the_next_start() {
     let recorder = Recorder::new();
     let host = to("out", recorder.clone(), builder(data.path(), &folder)).start().expect("starts");
     settle(&host);
-    let mut keys: Vec<String> =
-        recorder.deliveries().iter().filter_map(|delivery| delivery.event.subject.clone()).collect();
+    let mut keys: Vec<String> = recorder
+        .deliveries()
+        .iter()
+        .filter_map(|delivery| Some(delivery.event.subject.as_ref()?.to_string()))
+        .collect();
     keys.sort();
     assert_eq!(keys, ["a", "b"]);
     for key in ["a", "b"] {

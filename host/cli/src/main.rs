@@ -19,6 +19,10 @@ use clap::Parser;
 use args::{Args, Command};
 use failure::Failure;
 
+/// Every event is a few small allocations, made by one thread and freed by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match execute(Args::parse()) {
         Ok(code) => code,

@@ -12,12 +12,13 @@ pub trait Intake: Clone + Send + Sync + 'static {
     /// Takes all of `events`, or none. Never blocks: a full intake is [`SubmitError::Busy`].
     fn submit_all(&self, events: Vec<Event>) -> Result<Self::Receipt, SubmitError>;
 
-    /// The same, and `cursor` says how far `source` has then been read. `events` may be empty.
+    /// The same; what is not taken stays in `events`. `cursor` says how far `source` has then been read. `events` may be
+    /// empty.
     fn submit_from(
         &self,
         source: &str,
-        cursor: String,
-        events: Vec<Event>,
+        cursor: Option<String>,
+        events: &mut Vec<Event>,
     ) -> Result<Self::Receipt, SubmitError>;
 
     /// How far `source` has been read.
@@ -43,7 +44,12 @@ impl Intake for Host {
         Host::submit_all(self, events)
     }
 
-    fn submit_from(&self, source: &str, cursor: String, events: Vec<Event>) -> Result<Receipt, SubmitError> {
+    fn submit_from(
+        &self,
+        source: &str,
+        cursor: Option<String>,
+        events: &mut Vec<Event>,
+    ) -> Result<Receipt, SubmitError> {
         Host::submit_from(self, source, cursor, events)
     }
 

@@ -5,6 +5,9 @@ mod json;
 
 pub use admit::AdmitError;
 
+/// A short text, as an event's attributes are: up to 24 bytes take no allocation. Dereferences to `str`.
+pub type Text = compact_str::CompactString;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -27,21 +30,21 @@ const STRUCT_BYTES: usize = 64;
 #[non_exhaustive]
 pub struct Event {
     /// Unique together with `source`: a second event with both the same is a repeat.
-    pub id: String,
+    pub id: Text,
     /// Who made it: a URI reference, e.g. `/gauges/elbe-7`.
-    pub source: String,
+    pub source: Text,
     /// What sort of event it is, e.g. `gauge.level`. The attribute `type`.
-    pub kind: String,
+    pub kind: Text,
     /// What it is about, e.g. a gauge's or a person's id.
-    pub subject: Option<String>,
+    pub subject: Option<Text>,
     /// When it happened. Fractions of a millisecond are cut.
     pub time: Option<Instant>,
     /// The media type of `data`.
-    pub datacontenttype: Option<String>,
+    pub datacontenttype: Option<Text>,
     /// A URI of the schema of `data`.
-    pub dataschema: Option<String>,
+    pub dataschema: Option<Text>,
     /// Extension attributes by name, in their canonical string form, sorted by name.
-    pub extensions: Vec<(String, String)>,
+    pub extensions: Vec<(Text, Text)>,
     /// The payload.
     pub data: Data,
 }
@@ -76,7 +79,7 @@ impl Data {
 
 impl Event {
     /// An event with only what every event needs: `id`, `source` and `type`.
-    pub fn new(id: impl Into<String>, source: impl Into<String>, kind: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<Text>, source: impl Into<Text>, kind: impl Into<Text>) -> Self {
         Event {
             id: id.into(),
             source: source.into(),
@@ -91,7 +94,7 @@ impl Event {
     }
 
     /// The same event, about `subject`.
-    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+    pub fn with_subject(mut self, subject: impl Into<Text>) -> Self {
         self.subject = Some(subject.into());
         self
     }
@@ -104,7 +107,7 @@ impl Event {
 
     /// The same event, with JSON data.
     pub fn with_json(mut self, json: impl Into<String>) -> Self {
-        self.datacontenttype = Some("application/json".to_owned());
+        self.datacontenttype = Some("application/json".into());
         self.data = Data::Json(json.into());
         self
     }
@@ -127,7 +130,7 @@ impl Event {
 
     /// The value of an extension attribute.
     pub fn extension(&self, name: &str) -> Option<&str> {
-        self.extensions.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.extensions.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// About how many bytes it takes in memory and in the journal.
@@ -138,9 +141,9 @@ impl Event {
             + self.id.len()
             + self.source.len()
             + self.kind.len()
-            + self.subject.as_ref().map_or(0, String::len)
-            + self.datacontenttype.as_ref().map_or(0, String::len)
-            + self.dataschema.as_ref().map_or(0, String::len)
+            + self.subject.as_ref().map_or(0, |text| text.len())
+            + self.datacontenttype.as_ref().map_or(0, |text| text.len())
+            + self.dataschema.as_ref().map_or(0, |text| text.len())
             + extensions
             + self.data.len()
     }
@@ -156,6 +159,49 @@ pub fn format_instant(instant: Instant) -> String {
 
 /// Parses RFC 3339, fractions of a millisecond cut. `None`: not a timestamp, or before 1970.
 pub fn parse_instant(text: &str) -> Option<Instant> {
+    utc_instant(text.as_bytes()).or_else(|| parse_any_instant(text))
+}
+
+/// `2026-03-01T12:00:00Z` and `2026-03-01T12:00:00.000Z`, the forms that most events have. `None`: see the other.
+fn utc_instant(text: &[u8]) -> Option<Instant> {
+    let (fraction, punctuation) = match text.len() {
+        20 => (0, [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')].as_slice()),
+        24 => (
+            digits(text, 20..23)?,
+            [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')].as_slice(),
+        ),
+        _ => return None,
+    };
+    let number = |range| digits(text, range);
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let plain = punctuation.iter().all(|&(at, sign)| text[at] == sign)
+        && year >= 1970
+        && (1..=12).contains(&month)
+        // Later days depend on the month, and a second of 60 on the clock.
+        && (1..=28).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !plain {
+        return None;
+    }
+    // Days since 1970, in years that begin with March: <https://howardhinnant.github.io/date_algorithms.html>.
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + fraction)
+}
+
+fn digits(text: &[u8], range: std::ops::Range<usize>) -> Option<u64> {
+    text[range]
+        .iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
+}
+
+fn parse_any_instant(text: &str) -> Option<Instant> {
     // The parser also knows other forms, e.g. with the name of a time zone.
     let date_ends_with_t = matches!(text.as_bytes().get(10), Some(b'T' | b't'));
     let seconds_given = text.as_bytes().get(16) == Some(&b':');
@@ -177,5 +223,30 @@ pub fn parse_instant(text: &str) -> Option<Instant> {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} from {}", self.kind, self.id, self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_common_forms_are_read_as_any_other(millis in 0..253_402_300_800_000_u64, cut in 0..30_usize) {
+            let text = format_instant(millis);
+            prop_assert_eq!(parse_instant(&text), Some(millis));
+            let whole = format!("{}Z", &text[..19]);
+            prop_assert_eq!(parse_instant(&whole), Some(millis / 1_000 * 1_000));
+            for text in [text, whole] {
+                let end = cut.min(text.len());
+                let broken = format!("{}x{}", &text[..end], text.get(end + 1..).unwrap_or(""));
+                prop_assert_eq!(utc_instant(broken.as_bytes()), None);
+                if let Some(quick) = utc_instant(text.as_bytes()) {
+                    prop_assert_eq!(Some(quick), parse_any_instant(&text));
+                }
+            }
+        }
     }
 }

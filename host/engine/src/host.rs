@@ -179,21 +179,23 @@ impl Host {
     /// # Errors
     /// As [`Host::submit`]; it names the first event that is not valid.
     pub fn submit_all(&self, events: Vec<Event>) -> Result<Receipt, SubmitError> {
-        self.0.shared.intake.submit(events, None).map(Receipt)
+        let mut events = events;
+        self.0.shared.intake.submit(&mut events, None).map(Receipt)
     }
 
-    /// The same, with how far a source has now been read: both are durable together.
+    /// The same for a source that may have to offer them again: what is not accepted stays in `events`. With how far
+    /// the source has now been read, if it can be read again from there: both are durable together.
     ///
     /// # Errors
     /// As [`Host::submit_all`].
     pub fn submit_from(
         &self,
         source: &str,
-        cursor: String,
-        events: Vec<Event>,
+        cursor: Option<String>,
+        events: &mut Vec<Event>,
     ) -> Result<Receipt, SubmitError> {
-        let read = SourceRead { source: source.to_owned(), cursor };
-        self.0.shared.intake.submit(events, Some(read)).map(Receipt)
+        let read = cursor.map(|cursor| SourceRead { source: source.to_owned(), cursor });
+        self.0.shared.intake.submit(events, read).map(Receipt)
     }
 
     /// How far a source has been read: the cursor that was last made durable for it.

@@ -68,14 +68,15 @@ impl Moment {
             format!("/carpe/rules/{}", self.rule),
             event_type.unwrap_or(&action.name),
         );
-        event.subject = Some(self.subject().to_owned()).filter(|subject| !subject.is_empty());
+        event.subject =
+            Some(self.subject().into()).filter(|subject: &crate::event::Text| !subject.is_empty());
         event.time = Some(self.time);
-        event.datacontenttype = Some("application/json".to_owned());
+        event.datacontenttype = Some("application/json".into());
         event.data = Data::Json(action.data.clone());
         let mut extend = |name: &str, value: &str| {
             if !value.is_empty() {
                 let plain = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-                event.extensions.push((name.to_owned(), plain));
+                event.extensions.push((name.into(), plain));
             }
         };
         // Sorted by name, as extensions are.

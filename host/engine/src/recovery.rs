@@ -8,7 +8,7 @@ use crate::event::Instant;
 use crate::journal::{
     ActionId, Body, Decision, Entry, Erasure, InputId, Journal, JournalError, Position, VersionRecord,
 };
-use crate::pipeline::known::{KnownIds, KnownLimits, event_key};
+use crate::pipeline::known::{KnownIds, KnownLimits};
 use crate::pipeline::lane::DeadLetter;
 
 /// What the journal says, apart from what rules compute from it.
@@ -124,7 +124,8 @@ pub(crate) fn known_ids(journal: &dyn Journal, limits: KnownLimits) -> Result<Kn
     while position < journal.end() {
         for entry in journal.read(position, 4 << 20)? {
             if let Body::Event(event) = &entry.body {
-                known.insert(event_key(event), entry.instant);
+                known.insert(event, entry.instant);
+                known.forget_old();
             }
             position = entry.position + 1;
         }

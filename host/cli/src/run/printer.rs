@@ -172,7 +172,7 @@ impl Page {
     }
 
     fn action(&mut self, delivery: &Delivery) {
-        if let Some(moment) = self.by_action.get(&delivery.event.id).cloned() {
+        if let Some(moment) = self.by_action.get(delivery.event.id.as_str()).cloned() {
             self.held_moment(&moment);
         }
         action_line(&mut self.text, &delivery.event, self.format);

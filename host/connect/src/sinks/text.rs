@@ -74,7 +74,7 @@ mod tests {
             .with_time(1_772_366_400_000)
             .with_json(r#"{"a":1}"#);
         event.extensions = [("carpekey", "elbe-7"), ("carperule", "flood-alert"), ("carpewhy", "up\n0.4 m")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.into(), value.into()))
             .into();
         assert_eq!(
             describe(&event),

@@ -125,7 +125,7 @@ impl Inner {
             .post(self.url.clone())
             .timeout(timeout)
             .header(header::CONTENT_TYPE, "application/cloudevents+json; charset=UTF-8")
-            .header(standardwebhooks::HEADER_WEBHOOK_ID, &delivery.event.id);
+            .header(standardwebhooks::HEADER_WEBHOOK_ID, delivery.event.id.as_str());
         if let Some(signer) = &self.signer {
             let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);

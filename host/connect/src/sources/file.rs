@@ -272,7 +272,9 @@ impl<I: Intake, P: FnMut(&Progress)> Feed<I, P> {
         for bad in std::mem::take(&mut chunk.bad) {
             self.skip(bad)?;
         }
-        match self.submit(&chunk) {
+        // What was taken, and could not be journaled, is given again.
+        chunk.restore(self.intake.bounds());
+        match self.submit(&mut chunk) {
             Ok(receipt) => {
                 self.waiting.push_back(Waiting { receipt, chunk });
                 return Ok(());
@@ -318,13 +320,10 @@ impl<I: Intake, P: FnMut(&Progress)> Feed<I, P> {
         Err(FileError::BadLine(bad))
     }
 
-    fn submit(&mut self, chunk: &Chunk) -> Result<Pin<Box<I::Receipt>>, SubmitError> {
-        // A refused submission doesn't give its events back; a copy costs less than to parse them again.
-        let events = chunk.events.clone();
-        let receipt = match (&self.cursor_name, &chunk.cursor) {
-            (Some(name), Some(cursor)) => self.intake.submit_from(name, cursor.to_string(), events)?,
-            _ => self.intake.submit_all(events)?,
-        };
+    fn submit(&mut self, chunk: &mut Chunk) -> Result<Pin<Box<I::Receipt>>, SubmitError> {
+        let name = self.cursor_name.as_deref();
+        let cursor = name.and(chunk.cursor.as_ref()).map(Cursor::to_string);
+        let receipt = self.intake.submit_from(name.unwrap_or_default(), cursor, &mut chunk.events)?;
         Ok(Box::pin(receipt))
     }
 

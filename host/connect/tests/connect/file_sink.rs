@@ -16,7 +16,7 @@ fn deliver(sink: &impl Sink, number: u8, replies: &mpsc::Sender<Answer>) {
 }
 
 fn ids(text: &str) -> Vec<String> {
-    text.lines().map(|line| Event::from_json(line.as_bytes(), 10_000).unwrap().id).collect()
+    text.lines().map(|line| Event::from_json(line.as_bytes(), 10_000).unwrap().id.to_string()).collect()
 }
 
 const TAKEN: Answer = Answer::Delivered(Data::Absent);

@@ -47,7 +47,7 @@ impl Recorder {
     }
 
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.state().events.iter().map(|event| event.id.clone()).collect()
+        self.state().events.iter().map(|event| event.id.to_string()).collect()
     }
 
     pub(crate) fn groups(&self) -> Vec<usize> {
@@ -92,16 +92,17 @@ impl Recorder {
     fn submit(
         &self,
         cursor: Option<(&str, String)>,
-        events: Vec<Event>,
+        offered: &mut Vec<Event>,
     ) -> Result<<Self as Intake>::Receipt, SubmitError> {
         let mut state = self.state();
         if let Some(refusal) = state.refusals.pop_front() {
             return Err(refusal);
         }
-        if let Some(index) = events.iter().position(|event| state.bad_ids.contains(&event.id)) {
+        if let Some(index) = offered.iter().position(|event| state.bad_ids.contains(event.id.as_str())) {
             let error = AdmitError::Data { reason: "is not wanted".to_owned() };
             return Err(SubmitError::Invalid { index, error });
         }
+        let events = std::mem::take(offered);
         let mut open = self.0.open.subscribe();
         if let Some(failure) = state.failures.pop_front() {
             return Ok(Box::pin(async move {
@@ -112,7 +113,7 @@ impl Recorder {
         let receipt = self.0.host.submit_all(events.clone())?;
         state.groups.push(events.len());
         for event in events {
-            if state.known.insert((event.source.clone(), event.id.clone())) {
+            if state.known.insert((event.source.to_string(), event.id.to_string())) {
                 state.events.push(event);
             }
         }
@@ -131,17 +132,17 @@ impl Recorder {
 impl Intake for Recorder {
     type Receipt = Pin<Box<dyn Future<Output = Result<Accepted, SubmitError>> + Send>>;
 
-    fn submit_all(&self, events: Vec<Event>) -> Result<Self::Receipt, SubmitError> {
-        self.submit(None, events)
+    fn submit_all(&self, mut events: Vec<Event>) -> Result<Self::Receipt, SubmitError> {
+        self.submit(None, &mut events)
     }
 
     fn submit_from(
         &self,
         source: &str,
-        cursor: String,
-        events: Vec<Event>,
+        cursor: Option<String>,
+        events: &mut Vec<Event>,
     ) -> Result<Self::Receipt, SubmitError> {
-        self.submit(Some((source, cursor)), events)
+        self.submit(cursor.map(|cursor| (source, cursor)), events)
     }
 
     fn cursor(&self, source: &str) -> Option<String> {

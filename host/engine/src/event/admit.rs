@@ -1,10 +1,13 @@
 //! What the host asks of an event before it takes it in.
 
-use super::{Data, Event, Instant, format_instant, parse_instant};
+use super::{Data, Event, Instant, Text, format_instant, parse_instant};
 
 /// Extension attributes that begin with this are the host's own: from the outside they are refused, since
 /// e.g. a hop count must not be forged.
 pub(crate) const RESERVED_PREFIX: &str = "carpe";
+
+/// RFC 3339 ends with the year 9999, far below 2^53 milliseconds.
+const RFC_3339_END: Instant = 253_402_300_800_000;
 
 /// Why an event is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +73,8 @@ impl Event {
     ///
     /// # Errors
     /// If no attribute may have this name, or this one may not have this value.
-    pub fn set_attribute(&mut self, name: &str, value: String) -> Result<(), AdmitError> {
+    pub fn set_attribute(&mut self, name: &str, value: impl Into<Text>) -> Result<(), AdmitError> {
+        let value = value.into();
         check_name(name)?;
         check_value(name, &value)?;
         match name {
@@ -86,7 +90,7 @@ impl Event {
             "data" => return Err(attribute(name, "may not exist: the data goes into the body")),
             _ => match self.extensions.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
                 Ok(at) => self.extensions[at].1 = value,
-                Err(at) => self.extensions.insert(at, (name.to_owned(), value)),
+                Err(at) => self.extensions.insert(at, (name.into(), value)),
             },
         }
         Ok(())
@@ -204,6 +208,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), AdmitError> {
 }
 
 fn check_value(name: &str, value: &str) -> Result<(), AdmitError> {
+    if is_plain(value) && name != "datacontenttype" {
+        return Ok(());
+    }
     if value.is_empty() && is_context(name) {
         let required = matches!(name, "specversion" | "id" | "source" | "type");
         let advice = if required { "every event needs it" } else { "leave it out instead" };
@@ -227,6 +234,12 @@ fn check_value(name: &str, value: &str) -> Result<(), AdmitError> {
     Ok(())
 }
 
+/// Whether a value is of printable ASCII, as most are: then there is no character to look for.
+pub(crate) fn is_plain(value: &str) -> bool {
+    // All of it, whatever is found: that is quicker than to look each time whether to go on.
+    !value.is_empty() && value.bytes().fold(true, |plain, byte| plain & (0x20..0x7F).contains(&byte))
+}
+
 fn time_of(value: &str) -> Result<Instant, AdmitError> {
     let time = parse_instant(value).ok_or_else(|| {
         let reason =
@@ -238,8 +251,7 @@ fn time_of(value: &str) -> Result<Instant, AdmitError> {
 }
 
 fn check_time(time: Instant) -> Result<(), AdmitError> {
-    // RFC 3339 ends with the year 9999, far below 2^53 milliseconds.
-    if parse_instant(&format_instant(time)) == Some(time) {
+    if time < RFC_3339_END {
         return Ok(());
     }
     Err(attribute("time", format!("is past the year 9999: {time} milliseconds since 1970")))

@@ -1,5 +1,7 @@
 //! CloudEvents' JSON format: one event (structured mode), or an array of them (batch mode).
 
+mod usual;
+
 use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
@@ -22,6 +24,9 @@ impl Event {
     pub fn from_json(text: &[u8], max_bytes: usize) -> Result<Event, AdmitError> {
         check_size(text.len(), max_bytes)?;
         let text = utf8(text)?;
+        if let Some(event) = usual::read(text).filter(|event| event.validate(max_bytes).is_ok()) {
+            return Ok(event);
+        }
         let mut json = serde_json::Deserializer::from_str(text);
         let members = json.deserialize_map(MembersVisitor).and_then(|members| json.end().map(|()| members));
         let event = members.map_err(|error| syntax(&error))?.into_event()?;

@@ -128,7 +128,7 @@ impl Host {
         for lane in &rule.lanes {
             let lane = lane.lock();
             let named = lane.keys.iter().map(|(key, _)| key);
-            names.extend(named.filter(|key| after.is_none_or(|after| &***key > after)).map(Arc::clone));
+            names.extend(named.filter(|key| after.is_none_or(|after| key.as_str() > after)).cloned());
         }
         let mut more = limit < names.len();
         if more {

@@ -320,7 +320,7 @@ fn recover_rule(
     }
     for (key, state) in keys {
         let lane = Rule::lane_of(&key, lanes);
-        spread[lane].keys.load(key, state);
+        spread[lane].keys.load(&key, state);
     }
     let set_aside =
         decided.set_aside.into_iter().filter(|(_, letter)| letter.input.position >= position).collect();

@@ -73,7 +73,7 @@ impl Default for FileJournalOptions {
     fn default() -> Self {
         FileJournalOptions {
             segment_bytes: 64 << 20,
-            cache_bytes: 16 << 20,
+            cache_bytes: 4 << 20,
             new_segment: false,
             verify: false,
             durability: Durability::Durable,

@@ -90,7 +90,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         .with_time(1_700_000_000_123)
         .with_json("{\"level\": 7}");
     full.dataschema = Some("urn:x".into());
-    full.extensions = vec![("a".into(), "b".into()), ("c".into(), String::new())];
+    full.extensions = vec![("a".into(), "b".into()), ("c".into(), "".into())];
     let mut binary = Event::new("2", "/cam", "picture");
     binary.data = Data::Binary(Bytes::from_static(&[0, 255, 7]));
     let outcome = |status, reference, answer| {

@@ -1,6 +1,5 @@
 //! The one writer of the journal.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant as Monotonic};
 use tokio::sync::oneshot;
 
 use super::intake::{Accepted, Done, EventsRequest, Intake, Own, SubmitError};
-use super::known::{EventKey, KnownIds, event_key};
+use super::known::KnownIds;
 use super::timeline::{Stamp, Timeline, wall_clock};
 use crate::event::{AdmitError, Instant};
 use crate::journal::{Body, Entry, Epoch, Journal, JournalError, Position};
@@ -34,7 +33,7 @@ pub(crate) struct Appender {
 }
 
 /// About how many bytes of events go into one group.
-const GROUP_BYTES: usize = 4 << 20;
+const GROUP_BYTES: usize = 1 << 20;
 
 /// How long a journal that cannot be written is left alone before it is tried again: at first, and at most.
 const RESUME_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
@@ -58,9 +57,12 @@ struct OwnWaiter {
 
 #[derive(Default)]
 struct Group {
+    /// Where it will stand in the journal.
+    first: Position,
     entries: Vec<Arc<Entry>>,
     waiters: Vec<Waiter>,
-    keys: Vec<(EventKey, Instant)>,
+    /// How many events are new to those that are known.
+    new: usize,
     events: usize,
     bytes: usize,
 }
@@ -72,15 +74,14 @@ impl Appender {
             if work.sync {
                 self.sync();
             }
-            let mut group = Group::default();
-            let mut taken = HashMap::new();
+            let mut group = Group { first: self.journal.end(), ..Group::default() };
             for own in work.own {
-                self.add_own(own, &mut group, &mut taken);
+                self.add_own(own, &mut group);
             }
             for request in work.events {
                 group.events += request.events.len();
                 group.bytes += request.bytes;
-                self.add_events(request, &mut group, &mut taken);
+                self.add_events(request, &mut group);
             }
             if let Some(to) = work.advance.filter(|&to| to > self.stamp.last) {
                 self.stamp.last = to;
@@ -146,29 +147,28 @@ impl Appender {
         }
     }
 
-    fn next_position(&self, group: &Group) -> Position {
-        self.journal.end() + group.entries.len() as u64
+    fn next_position(group: &Group) -> Position {
+        group.first + group.entries.len() as u64
     }
 
     fn push(&self, body: Body, instant: Instant, group: &mut Group) {
-        let position = self.next_position(group);
+        let position = Self::next_position(group);
         group.entries.push(Arc::new(Entry { position, epoch: self.epoch, instant, body }));
     }
 
-    fn add_own(&mut self, own: Own, group: &mut Group, taken: &mut HashMap<EventKey, ()>) {
-        let position = self.next_position(group);
+    fn add_own(&mut self, own: Own, group: &mut Group) {
+        let position = Self::next_position(group);
         let instant = self.stamp.other(wall_clock());
         self.stamp.last = instant;
         let (first, mut left_out) = (group.entries.len(), Vec::new());
         for (place, body) in own.bodies.into_iter().enumerate() {
             if let Body::Event(event) = &body {
                 // A route back into the host: its id is the action's idempotency key.
-                let key = event_key(event);
-                if self.known.contains(&key) || taken.insert(key, ()).is_some() {
+                if !self.known.insert(event, instant) {
                     left_out.push((place, body));
                     continue;
                 }
-                group.keys.push((key, instant));
+                group.new += 1;
             }
             self.push(body, instant, group);
         }
@@ -176,12 +176,12 @@ impl Appender {
         group.waiters.push(Waiter::Own(OwnWaiter { done: own.done, position, first, count, left_out }));
     }
 
-    fn add_events(&mut self, request: EventsRequest, group: &mut Group, taken: &mut HashMap<EventKey, ()>) {
+    fn add_events(&mut self, request: EventsRequest, group: &mut Group) {
         let wall = wall_clock();
         // The whole batch or nothing: look before anything is stamped.
         let mut stamp = self.stamp;
         let mut instants = Vec::with_capacity(request.events.len());
-        for (index, (_, event)) in request.events.iter().enumerate() {
+        for (index, event) in request.events.iter().enumerate() {
             match stamp.event(event.time, wall) {
                 Ok(instant) => {
                     stamp.last = instant;
@@ -196,14 +196,14 @@ impl Appender {
             }
         }
         let mut accepted = Accepted { accepted: 0, repeated: 0, first_position: None };
-        for ((key, event), instant) in request.events.into_iter().zip(instants) {
-            if self.known.contains(&key) || taken.insert(key, ()).is_some() {
+        for (event, instant) in request.events.into_iter().zip(instants) {
+            if !self.known.insert(&event, instant) {
                 accepted.repeated += 1;
                 continue;
             }
+            group.new += 1;
             accepted.accepted += 1;
-            accepted.first_position.get_or_insert(self.next_position(group));
-            group.keys.push((key, instant));
+            accepted.first_position.get_or_insert(Self::next_position(group));
             self.stamp.last = instant;
             self.push(Body::Event(event), instant, group);
         }
@@ -226,15 +226,14 @@ impl Appender {
             state.waiting_bytes -= group.bytes.min(state.waiting_bytes);
         }
         if let Err(error) = written {
+            self.known.take_back(group.new);
             self.put_back(group, &error);
             if !matches!(error, JournalError::Refused { .. }) {
                 self.recover(&error);
             }
             return;
         }
-        for (key, instant) in group.keys {
-            self.known.insert(key, instant);
-        }
+        self.known.forget_old();
         if let Some(within) = self.sync_within
             && !group.entries.is_empty()
         {

@@ -9,12 +9,15 @@ use crate::limits::Limits;
 use crate::rule::{Description, Effects, EmittedMoment, Failure, TimerChange};
 
 /// What a batch comes to for one key.
-#[derive(Debug)]
-pub(crate) struct KeyEffects {
-    pub(crate) key: Key,
-    /// What is to be remembered of the key; none where a timer came in between: nothing of the key's
-    /// effects counts, and its inputs are given again in smaller pieces.
-    pub(crate) state: Option<KeyState>,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KeyEffects {
+    /// It is remembered as it was.
+    Unchanged,
+    /// What is to be remembered of it.
+    Changed(KeyState),
+    /// A timer came in between: nothing of the key's effects counts, and its inputs are given again in smaller
+    /// pieces.
+    Again,
 }
 
 /// Whether the effects keep to the contract and the limits. `Err` says what is wrong.
@@ -134,7 +137,40 @@ fn check_json(text: &str, what: impl Fn() -> String) -> Result<(), CallFailure> 
 /// A timer that a batch set may be due before a later input of its key in the same batch, or a batch may
 /// cancel or move one that it gives later: then nothing of that key's effects counts.
 pub(crate) fn by_key(
-    effects: &Effects,
+    effects: &mut Effects,
+    plan: &Plan,
+    keys: &Keys,
+    description: &Description,
+    limits: &Limits,
+) -> Result<Vec<KeyEffects>, CallFailure> {
+    let timers = keys.timers() > 0
+        || !effects.timers.is_empty()
+        || plan.inputs.iter().any(|input| matches!(input.what, What::Timer(_)));
+    if timers {
+        return with_timers(effects, plan, keys, description, limits);
+    }
+    let known: Vec<Option<&KeyState>> = plan.keys.iter().map(|key| keys.get(key)).collect();
+    let before = |known: &Option<&KeyState>| match known {
+        // An entry begins its count of timers anew.
+        Some(known) if known.fired != (0, 0) => {
+            KeyEffects::Changed(KeyState { fired: (0, 0), ..(*known).clone() })
+        }
+        _ => KeyEffects::Unchanged,
+    };
+    let mut found: Vec<KeyEffects> = known.iter().map(before).collect();
+    for change in &mut effects.states {
+        let place = change.key as usize;
+        let state = change.state.take().map(Vec::into_boxed_slice);
+        let state = KeyState { state, state_version: description.state_version, ..KeyState::default() };
+        found[place] =
+            if known[place] == Some(&state) { KeyEffects::Unchanged } else { KeyEffects::Changed(state) };
+    }
+    Ok(found)
+}
+
+/// The same, where a key has timers, or is given some.
+fn with_timers(
+    effects: &mut Effects,
     plan: &Plan,
     keys: &Keys,
     description: &Description,
@@ -166,13 +202,17 @@ pub(crate) fn by_key(
             )));
         }
     }
-    for change in &effects.states {
+    for change in &mut effects.states {
         let state = &mut states[change.key as usize];
-        state.state = change.state.as_deref().map(Into::into);
+        state.state = change.state.take().map(Vec::into_boxed_slice);
         state.state_version = description.state_version;
     }
-    let kept = states.into_iter().zip(conflicts).map(|(state, conflict)| (!conflict).then_some(state));
-    Ok(plan.keys.iter().cloned().zip(kept).map(|(key, state)| KeyEffects { key, state }).collect())
+    let of_key = |((key, state), conflict): ((&Key, KeyState), bool)| match conflict {
+        true => KeyEffects::Again,
+        false if keys.get(key) == Some(&state) => KeyEffects::Unchanged,
+        false => KeyEffects::Changed(state),
+    };
+    Ok(plan.keys.iter().zip(states).zip(conflicts).map(of_key).collect())
 }
 
 /// Whether `input` is what comes next for its key, after what the inputs before it changed.
@@ -193,7 +233,7 @@ fn timer_of(change: &TimerChange, at: u64, input: &Planned) -> Timer {
     Timer {
         due,
         name: change.name.as_str().into(),
-        id: InputId::of_timer(input.id, &change.name),
+        id: InputId::of_timer(input.id(), &change.name),
         set_at: input.position,
         set_now: input.now,
     }
@@ -207,7 +247,7 @@ pub(crate) fn failures<'a>(
 ) -> impl Iterator<Item = (&'a Planned, &'a Failure)> {
     effects.failures.iter().filter_map(|failure| {
         let input = plan.inputs.get(failure.input as usize)?;
-        by_key.get(input.key as usize)?.state.as_ref()?;
-        Some((input, failure))
+        let counts = *by_key.get(input.key as usize)? != KeyEffects::Again;
+        counts.then_some((input, failure))
     })
 }

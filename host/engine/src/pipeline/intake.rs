@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::known::{EventKey, event_key};
 use super::timeline::{Stamp, Timeline, wall_clock};
 use crate::event::{AdmitError, Event, Instant};
 use crate::journal::{Body, Position, SourceRead};
@@ -79,7 +78,7 @@ pub enum SubmitError {
 }
 
 pub(super) struct EventsRequest {
-    pub(super) events: Vec<(EventKey, Event)>,
+    pub(super) events: Vec<Event>,
     pub(super) read: Option<SourceRead>,
     pub(super) bytes: usize,
     pub(super) reply: oneshot::Sender<Result<Accepted, SubmitError>>,
@@ -145,10 +144,10 @@ impl Intake {
         }
     }
 
-    /// Takes events in. Never blocks.
+    /// Takes events in: what is not accepted stays in `events`. Never blocks.
     pub(crate) fn submit(
         &self,
-        events: Vec<Event>,
+        events: &mut Vec<Event>,
         read: Option<SourceRead>,
     ) -> Result<oneshot::Receiver<Result<Accepted, SubmitError>>, SubmitError> {
         let refuse = |error: SubmitError| {
@@ -165,8 +164,6 @@ impl Intake {
             }
         }
         let bytes: usize = events.iter().map(Event::size).sum();
-        let keyed: Vec<(EventKey, Event)> =
-            events.into_iter().map(|event| (event_key(&event), event)).collect();
         let (reply, receipt) = oneshot::channel();
         let mut state = self.lock();
         let error = if let Some(reason) = &state.failed {
@@ -187,7 +184,7 @@ impl Intake {
         }
         state.waiting_events += count;
         state.waiting_bytes += bytes;
-        state.events.push_back(EventsRequest { events: keyed, read, bytes, reply });
+        state.events.push_back(EventsRequest { events: std::mem::take(events), read, bytes, reply });
         self.wake.notify_one();
         Ok(receipt)
     }

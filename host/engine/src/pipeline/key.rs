@@ -1,16 +1,15 @@
 //! What an event is about: its key.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
+use super::keys::Key;
 use crate::event::{Data, Event};
 use crate::journal::{Body, Decision, Given};
 use crate::rule::{KeyedBy, Subscription};
 
 /// What an entry that is for one rule alone is about: an outcome that it wants to hear of, an operator's change, a
 /// dead letter that is given again. With the subscription, for an event.
-pub(crate) fn own_key(body: &Body, subscriptions: &[Subscription]) -> Option<(Arc<str>, Option<u32>)> {
+pub(crate) fn own_key(body: &Body, subscriptions: &[Subscription]) -> Option<(Key, Option<u32>)> {
     match body {
         Body::Outcome(outcome) if outcome.reference.is_some() => Some((outcome.key.as_str().into(), None)),
         Body::KeyChange(change) => Some((change.key.as_str().into(), None)),
@@ -40,16 +39,16 @@ pub(crate) fn rule_of(body: &Body) -> Option<&String> {
 }
 
 /// The key of an event; none: it has none, and is not given.
-pub(crate) fn key_of(event: &Event, keyed_by: &KeyedBy) -> Option<Arc<str>> {
+pub(crate) fn key_of(event: &Event, keyed_by: &KeyedBy) -> Option<Key> {
     match keyed_by {
-        KeyedBy::Nothing => Some(Arc::from("")),
-        KeyedBy::Attribute(name) => event.attribute(name).map(|value| Arc::from(value.as_ref())),
+        KeyedBy::Nothing => Some(Key::default()),
+        KeyedBy::Attribute(name) => event.attribute(name).map(Key::from),
         KeyedBy::Data(pointer) => match &event.data {
             Data::Json(text) => {
                 let value: Value = serde_json::from_str(text).ok()?;
                 match value.pointer(pointer)? {
-                    Value::String(text) => Some(Arc::from(text.as_str())),
-                    Value::Number(number) => whole_number(number).map(Arc::from),
+                    Value::String(text) => Some(Key::from(text.as_str())),
+                    Value::Number(number) => whole_number(number).map(Key::from),
                     _ => None,
                 }
             }

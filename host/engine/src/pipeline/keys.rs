@@ -1,20 +1,20 @@
 //! What a lane remembers of each key: state and timers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Instant;
+use crate::event::{Instant, Text};
 use crate::journal::{InputId, KeyImage, Position};
 
-/// A key's name, shared by all that refers to it.
-pub(crate) type Key = Arc<str>;
+/// A key's name.
+pub(crate) type Key = Text;
 
 /// What a rule keeps for one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyState {
-    pub(crate) state: Option<Arc<[u8]>>,
+    pub(crate) state: Option<Box<[u8]>>,
     /// The `state-version` of the rule that returned `state`.
     pub(crate) state_version: u32,
     /// Sorted by due instant, then by name: the order in which they fire.
@@ -68,6 +68,10 @@ impl KeyState {
         self.timers.first().map(|timer| timer.due)
     }
 
+    fn bytes(&self) -> usize {
+        self.state.as_ref().map_or(0, |state| state.len())
+    }
+
     /// Whether there is nothing to remember. How many timers fired counts only until the next entry.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.is_none() && self.timers.is_empty()
@@ -78,13 +82,23 @@ impl KeyState {
 /// checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    map: HashMap<Key, KeyState>,
+    map: HashMap<Key, Held, KeyHasher>,
     due: BTreeSet<(Instant, Key)>,
-    changed: HashSet<Key>,
+    /// Those that are marked in the map, and those that went since; one that came back may be here twice.
+    changed: Vec<Key>,
     /// Whether somebody asks for what changed.
     tracked: bool,
     timers: usize,
     bytes: usize,
+}
+
+/// Keys come from outside: the hash is under a secret.
+pub(crate) type KeyHasher = ahash::RandomState;
+
+#[derive(Debug)]
+struct Held {
+    state: KeyState,
+    changed: bool,
 }
 
 impl Keys {
@@ -94,7 +108,7 @@ impl Keys {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&KeyState> {
-        self.map.get(key)
+        self.map.get(key).map(|held| &held.state)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -111,35 +125,40 @@ impl Keys {
     }
 
     /// Takes a key from a checkpoint.
-    pub(crate) fn load(&mut self, key: Key, state: KeyState) {
-        self.put(&key, state);
+    pub(crate) fn load(&mut self, key: &Key, state: KeyState) {
+        self.put(key, state, false);
     }
 
     /// Replaces what is remembered of a key.
     pub(crate) fn set(&mut self, key: &Key, state: KeyState) {
-        self.put(key, state);
-        if self.tracked {
-            self.changed.insert(Arc::clone(key));
-        }
+        self.put(key, state, self.tracked);
     }
 
-    fn put(&mut self, key: &Key, state: KeyState) {
-        let old = if state.is_empty() {
-            self.map.remove(key)
+    fn put(&mut self, key: &Key, state: KeyState, changed: bool) {
+        let now_due = state.next_due();
+        self.timers += state.timers.len();
+        self.bytes += state.bytes();
+        let (old, noted) = if state.is_empty() {
+            self.map.remove(key).map_or((None, false), |held| (Some(held.state), held.changed))
+        } else if let Some(held) = self.map.get_mut(key) {
+            let noted = held.changed;
+            held.changed |= changed;
+            (Some(std::mem::replace(&mut held.state, state)), noted)
         } else {
-            self.timers += state.timers.len();
-            self.bytes += state.state.as_ref().map_or(0, |state| state.len());
-            if let Some(due) = state.next_due() {
-                self.due.insert((due, Arc::clone(key)));
-            }
-            self.map.insert(Arc::clone(key), state)
+            self.map.insert(key.clone(), Held { state, changed });
+            (None, false)
         };
+        if changed && !noted {
+            self.changed.push(key.clone());
+        }
+        if let Some(due) = now_due {
+            self.due.insert((due, key.clone()));
+        }
         if let Some(old) = old {
             self.timers -= old.timers.len();
-            self.bytes -= old.state.as_ref().map_or(0, |state| state.len());
-            let now_due = self.map.get(key).and_then(KeyState::next_due);
+            self.bytes -= old.bytes();
             if let Some(due) = old.next_due().filter(|&due| Some(due) != now_due) {
-                self.due.remove(&(due, Arc::clone(key)));
+                self.due.remove(&(due, key.clone()));
             }
         }
     }
@@ -150,21 +169,28 @@ impl Keys {
 
     /// Keys with timers due at or before `until`, the earliest first, at most `limit`.
     pub(crate) fn due_keys(&self, until: Instant, limit: usize) -> Vec<Key> {
-        self.due
-            .iter()
-            .take_while(|(due, _)| *due <= until)
-            .take(limit)
-            .map(|(_, key)| Arc::clone(key))
-            .collect()
+        self.due.iter().take_while(|(due, _)| *due <= until).take(limit).map(|(_, key)| key.clone()).collect()
     }
 
     /// What changed since this was last asked. A key with none: it is gone.
     pub(crate) fn take_changes(&mut self) -> Vec<(Key, Option<KeyState>)> {
-        self.changed.drain().map(|key| (Arc::clone(&key), self.map.get(&key).cloned())).collect()
+        let mut changes = Vec::with_capacity(self.changed.len());
+        for key in std::mem::take(&mut self.changed) {
+            match self.map.get_mut(&key) {
+                None => changes.push((key, None)),
+                Some(held) if held.changed => {
+                    held.changed = false;
+                    changes.push((key, Some(held.state.clone())));
+                }
+                // It stood here twice.
+                Some(_) => {}
+            }
+        }
+        changes
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &KeyState)> {
-        self.map.iter()
+        self.map.iter().map(|(key, held)| (key, &held.state))
     }
 }
 
@@ -202,6 +228,15 @@ mod tests {
         assert_eq!(keys.due_keys(6, 10), Vec::<Key>::new());
         keys.set(&key, KeyState::default());
         assert_eq!((keys.next_due(), keys.timers(), keys.len()), (None, 0, 0));
-        assert_eq!(keys.take_changes(), [(key, None)]);
+        assert_eq!(keys.take_changes(), [(key.clone(), None)]);
+        keys.set(&key, state.clone());
+        keys.set(&key, KeyState::default());
+        keys.set(&key, state.clone());
+        let last = (key.clone(), Some(state));
+        assert_eq!(keys.take_changes().last(), Some(&last));
+        assert_eq!(keys.take_changes(), []);
+        let last = (key.clone(), last.1.unwrap());
+        keys.load(&last.0, last.1);
+        assert_eq!(keys.take_changes(), [], "what is loaded is no change");
     }
 }

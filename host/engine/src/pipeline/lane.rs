@@ -22,7 +22,7 @@ pub(crate) trait LaneWorld {
     /// The first entry stamped at or after an instant.
     fn reached(&self, instant: Instant) -> Option<(Position, Instant)>;
     /// The letter of an input that the journal says was set aside before a restart.
-    fn was_set_aside(&self, input: InputId) -> Option<DeadLetter>;
+    fn was_set_aside(&self, input: &Planned) -> Option<DeadLetter>;
     /// Journals that an input is set aside, and returns once that is durable. `Err`: it could not be.
     fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt>;
     /// A dead letter that can be computed again, and needs no decision.
@@ -70,10 +70,10 @@ impl DeadLetter {
 /// Whom an input is about, and how large it is.
 fn about(body: &Body) -> (Option<String>, u64) {
     match body {
-        Body::Event(event) => (event.subject.clone(), event.size() as u64),
+        Body::Event(event) => (event.subject.as_deref().map(str::to_owned), event.size() as u64),
         Body::Outcome(outcome) => (None, outcome.answer.len() as u64),
         Body::Decision { decision: Decision::GivenAgain { given, .. }, .. } => match given {
-            Given::Event(event) => (event.subject.clone(), event.size() as u64),
+            Given::Event(event) => (event.subject.as_deref().map(str::to_owned), event.size() as u64),
             Given::Outcome(outcome) => (None, outcome.answer.len() as u64),
             Given::Timer(_) => (None, 0),
         },
@@ -156,7 +156,7 @@ impl Lane {
     /// Forgets all keys that an erasure names.
     pub(crate) fn erase(&mut self, erasure: &Erasure) {
         let named: Vec<Key> =
-            self.keys.iter().filter(|(key, _)| erasure.names(key)).map(|(key, _)| Arc::clone(key)).collect();
+            self.keys.iter().filter(|(key, _)| erasure.names(key)).map(|(key, _)| key.clone()).collect();
         for key in named {
             self.keys.set(&key, KeyState::default());
         }
@@ -306,9 +306,9 @@ impl Lane {
     ) -> Result<(Effects, Vec<KeyEffects>), CallFailure> {
         let batch = batch_of(plan, &self.keys, version);
         let begun = std::time::Instant::now();
-        let checked = callee.handle(&batch).and_then(|effects| {
+        let checked = callee.handle(&batch).and_then(|mut effects| {
             check(&effects, plan, &version.description, &version.limits)?;
-            let states = by_key(&effects, plan, &self.keys, &version.description, &version.limits)?;
+            let states = by_key(&mut effects, plan, &self.keys, &version.description, &version.limits)?;
             Ok((effects, states))
         });
         world.called(plan.inputs.len(), begun.elapsed(), checked.as_ref().err());
@@ -326,7 +326,7 @@ impl Lane {
         let mut counts = HashMap::new();
         for emitted in &effects.moments {
             let Some(input) = plan.inputs.get(emitted.cause as usize) else { continue };
-            if states[input.key as usize].state.is_none() {
+            if matches!(states[input.key as usize], KeyEffects::Again) {
                 continue;
             }
             let moment = moment_of(emitted, input, &plan.keys[input.key as usize], world.rule(), &mut counts);
@@ -343,14 +343,11 @@ impl Lane {
         }
         self.pass(plan);
         let mut again = Vec::new();
-        for key in states {
-            match key.state {
-                Some(state) => {
-                    if self.keys.get(&key.key) != Some(&state) {
-                        self.keys.set(&key.key, state);
-                    }
-                }
-                None => again.push(key.key),
+        for (key, effects) in plan.keys.iter().zip(states) {
+            match effects {
+                KeyEffects::Unchanged => {}
+                KeyEffects::Changed(state) => self.keys.set(key, state),
+                KeyEffects::Again => again.push(key.clone()),
             }
         }
         again
@@ -378,14 +375,14 @@ impl Lane {
         world: &dyn LaneWorld,
     ) -> Result<Option<Special>, Halt> {
         let mut stale: Vec<Option<String>> = Vec::with_capacity(plan.keys.len());
+        let mut fired: Vec<(Position, u32)> = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
             stale.push(self.migrate(key, version, instance, world)?);
+            fired.push(self.keys.get(key).map_or((0, 0), |state| state.fired));
         }
-        let mut fired: Vec<(Position, u32)> =
-            plan.keys.iter().map(|key| self.keys.get(key).map_or((0, 0), |state| state.fired)).collect();
         let limit = version.limits.timer_inputs_per_entry;
         for (index, input) in plan.inputs.iter().enumerate() {
-            let special = if let Some(letter) = world.was_set_aside(input.id) {
+            let special = if let Some(letter) = world.was_set_aside(input) {
                 Some(Special::Known(letter))
             } else if let Some(reason) = stale[input.key as usize].take() {
                 Some(Special::Aside { reason, backtrace: Vec::new() })
@@ -426,7 +423,7 @@ impl Lane {
                 if let What::Entry { entry, .. } = &input.what
                     && let Body::KeyChange(change) = &entry.body
                 {
-                    state = KeyState::of_image(change.to.as_ref(), input.id, input.position, input.now);
+                    state = KeyState::of_image(change.to.as_ref(), input.id(), input.position, input.now);
                 }
             }
         }
@@ -466,10 +463,11 @@ impl Lane {
         world: &dyn LaneWorld,
     ) -> Result<Option<String>, Halt> {
         let Some(state) = self.keys.get(key) else { return Ok(None) };
-        let (Some(bytes), from) = (state.state.clone(), state.state_version) else { return Ok(None) };
+        let from = state.state_version;
         if from == version.description.state_version {
             return Ok(None);
         }
+        let Some(bytes) = state.state.clone() else { return Ok(None) };
         if !version.has_migration || from > version.description.state_version {
             return Ok(Some(format!(
                 "the key's state has format {from}, which version {} of the rule cannot read",
@@ -555,7 +553,7 @@ fn moment_of<'a>(
         let equal = (emitted.cause, emitted.kind.as_str(), action.name.as_str());
         let count = counts.entry(equal).and_modify(|count| *count += 1).or_insert(0);
         actions.push(MomentAction {
-            id: ActionId::new(rule, key, input.id, &emitted.kind, &action.name, *count),
+            id: ActionId::new(rule, key, input.id(), &emitted.kind, &action.name, *count),
             name: action.name.clone(),
             reference: action.reference.clone(),
             data: action.data.clone(),

@@ -236,6 +236,8 @@ impl Router {
             buffers: (0..lanes).map(|_| Vec::new()).collect(),
             touched: false,
             room: 0,
+            room_bytes: 0,
+            buffered_bytes: 0,
             marker: None,
             checkpointed_at: from,
             busy_at_mark: 0,
@@ -370,6 +372,7 @@ impl Router {
         };
         let journal = Arc::clone(&self.shared.journal);
         let course = &mut self.courses[slot];
+        course.look_for_room();
         course.room = WAITING_INPUTS;
         for entry in &entries {
             course.apply_plan(&*journal);

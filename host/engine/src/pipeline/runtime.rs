@@ -5,7 +5,6 @@
 //! and when all workers are held up, the pool grows for a while.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -269,9 +268,8 @@ impl Rule {
 
     /// The lane that a key belongs to: stored nowhere, another number of lanes is another spread.
     pub(crate) fn lane_of(key: &str, lanes: usize) -> usize {
-        let mut hasher = std::collections::hash_map::DefaultHasher::new();
-        key.hash(&mut hasher);
-        usize::try_from(hasher.finish() % lanes.max(1) as u64).unwrap_or(0)
+        let hash = ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(key);
+        usize::try_from(hash % lanes.max(1) as u64).unwrap_or(0)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::keys::{Key, Keys, Timer};
+use super::keys::{Key, KeyHasher, Keys, Timer};
 use crate::event::Instant;
 use crate::journal::{Body, Decision, Entry, Given, InputId, InputRef, Position};
 
@@ -46,7 +46,6 @@ pub(crate) struct Planned {
     pub(crate) position: Position,
     pub(crate) time: Instant,
     pub(crate) now: Instant,
-    pub(crate) id: InputId,
     pub(crate) what: What,
 }
 
@@ -57,12 +56,22 @@ pub(crate) enum What {
 }
 
 impl Planned {
+    /// Its id. A hash: asked for only where something is named by it.
+    pub(crate) fn id(&self) -> InputId {
+        match &self.what {
+            What::Entry { entry, subscription } => {
+                InputId::of_entry(entry.epoch, entry.position, *subscription)
+            }
+            What::Timer(timer) => timer.id,
+        }
+    }
+
     pub(crate) fn reference(&self) -> InputRef {
         let (subscription, timer) = match &self.what {
             What::Entry { subscription, .. } => (*subscription, None),
             What::Timer(timer) => (None, Some(timer.name.to_string())),
         };
-        InputRef { id: self.id, position: self.position, subscription, timer }
+        InputRef { id: self.id(), position: self.position, subscription, timer }
     }
 
     /// What it sorts by among the timers of its key: an entry comes after all that are due by its instant.
@@ -86,15 +95,19 @@ pub(crate) struct Plan {
 /// Finds where the timeline reached an instant: the first entry stamped at or after it. `None`: not yet.
 pub(crate) type Reached<'a> = dyn FnMut(Instant) -> Option<(Position, Instant)> + 'a;
 
+/// For each key its place in the plan, and how many of its timers are in the plan already.
+type Places<'a> = HashMap<&'a Key, (u32, usize), KeyHasher>;
+
 /// Plans at most `limit` inputs (at least one, if there is any) from the first of `steps`.
 pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &mut Reached<'_>) -> Plan {
     let mut plan = Plan::default();
-    // For each key its place in the plan, and how many of its timers are in the plan already.
-    let mut places: HashMap<&Key, (u32, usize)> = HashMap::new();
+    let mut places: Places<'_> =
+        HashMap::with_capacity_and_hasher(limit.min(steps.len()), KeyHasher::default());
+    let has_timers = keys.timers() > 0;
     for (index, step) in steps.iter().enumerate() {
         let key = step.key();
         let mut given = places.get(key).map_or(0, |(_, given)| *given);
-        let timers = keys.get(key).map_or(&[][..], |state| &state.timers);
+        let timers = if has_timers { keys.get(key).map_or(&[][..], |state| &state.timers) } else { &[] };
         while let Some(timer) = timers.get(given).filter(|timer| timer.due <= step.until()) {
             if plan.inputs.len() >= limit {
                 return plan;
@@ -103,15 +116,7 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
             given += 1;
             let place = place_of(key, given, &mut places, &mut plan.keys);
             let what = What::Timer(timer.clone());
-            plan.inputs.push(Planned {
-                key: place,
-                step: index,
-                position,
-                time: timer.due,
-                now,
-                id: timer.id,
-                what,
-            });
+            plan.inputs.push(Planned { key: place, step: index, position, time: timer.due, now, what });
         }
         if let Step::Entry { entry, subscription, .. } = step {
             if plan.inputs.len() >= limit {
@@ -130,7 +135,6 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
                 position: entry.position,
                 time,
                 now: entry.instant,
-                id: InputId::of_entry(entry.epoch, entry.position, *subscription),
                 what: What::Entry { entry: Arc::clone(entry), subscription: *subscription },
             });
         }
@@ -139,15 +143,10 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
     plan
 }
 
-fn place_of<'a>(
-    key: &'a Key,
-    given: usize,
-    places: &mut HashMap<&'a Key, (u32, usize)>,
-    keys: &mut Vec<Key>,
-) -> u32 {
+fn place_of<'a>(key: &'a Key, given: usize, places: &mut Places<'a>, keys: &mut Vec<Key>) -> u32 {
     let next = u32::try_from(keys.len()).unwrap_or(u32::MAX);
     let (place, known) = places.entry(key).or_insert_with(|| {
-        keys.push(Arc::clone(key));
+        keys.push(key.clone());
         (next, 0)
     });
     *known = given;

@@ -14,10 +14,10 @@ use self::chronicle::{Chronicle, EVENT_TYPE, version};
 use self::model::model;
 use super::lane::{DeadLetter, Halt, Lane, LaneWorld};
 use super::program::CallFailure;
-use super::step::Step;
+use super::step::{Planned, Step};
 use crate::event::{Event, Instant};
 use crate::host::Host;
-use crate::journal::{ActionId, Body, Entry, InputId, Position};
+use crate::journal::{ActionId, Body, Entry, Position};
 use crate::moment::Moment;
 use crate::pipeline::timeline::Timeline;
 
@@ -100,7 +100,7 @@ impl LaneWorld for Observed {
         self.instants.get(place).map(|found| (place as u64, *found))
     }
 
-    fn was_set_aside(&self, _: InputId) -> Option<DeadLetter> {
+    fn was_set_aside(&self, _: &Planned) -> Option<DeadLetter> {
         None
     }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant as Monotonic};
 use super::lane::{BATCH_INPUTS, DeadLetter, Halt, Lane, LaneWorld};
 use super::program::{CallFailure, FailureKind};
 use super::runtime::{AT_WORK, Item, LaneSlot, Quota, Rule};
-use super::step::Step;
+use super::step::{Planned, Step};
 use super::{Shared, ToCheckpoint};
 use crate::event::Instant;
-use crate::journal::{Body, Decision, InputId, Position};
+use crate::journal::{Body, Decision, Position};
 use crate::moment::Moment;
 
 /// How many rounds of timers one turn fires before other lanes get theirs.
@@ -319,8 +319,11 @@ impl LaneWorld for World<'_> {
         }
     }
 
-    fn was_set_aside(&self, input: InputId) -> Option<DeadLetter> {
-        self.rule.set_aside.get(&input).cloned()
+    fn was_set_aside(&self, input: &Planned) -> Option<DeadLetter> {
+        if self.rule.set_aside.is_empty() {
+            return None;
+        }
+        self.rule.set_aside.get(&input.id()).cloned()
     }
 
     fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt> {

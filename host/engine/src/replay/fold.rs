@@ -16,7 +16,7 @@ use crate::pipeline::keys::{Key, KeyState};
 use crate::pipeline::lane::{DeadLetter, Halt, Lane, LaneWorld};
 use crate::pipeline::program::{CallFailure, Version};
 use crate::pipeline::runtime::Rule;
-use crate::pipeline::step::Step;
+use crate::pipeline::step::{Planned, Step};
 use crate::plugin::load::recover_version;
 use crate::recovery::{RuleDecisions, Turn};
 
@@ -89,7 +89,7 @@ impl<'a> Fold<'a> {
         }
         for (key, state) in checkpoint.keys {
             let lane = Rule::lane_of(&key, fold.lanes.len());
-            fold.lanes[lane].keys.load(key, state);
+            fold.lanes[lane].keys.load(&key, state);
         }
         Ok(fold)
     }
@@ -376,8 +376,8 @@ impl LaneWorld for World<'_> {
         self.journal.at_or_after(instant).ok().flatten()
     }
 
-    fn was_set_aside(&self, input: InputId) -> Option<DeadLetter> {
-        self.set_aside.get(&input).cloned()
+    fn was_set_aside(&self, input: &Planned) -> Option<DeadLetter> {
+        self.set_aside.get(&input.id()).cloned()
     }
 
     fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt> {

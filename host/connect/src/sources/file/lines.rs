@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use memchr::memchr;
+
 use super::cursor::Position;
 
 /// Read at once from the file.
@@ -39,7 +41,7 @@ impl<R: Read> Lines<R> {
 
     /// Whether a line can be read without waiting for the input.
     pub(super) fn has_line(&self) -> bool {
-        self.input.buffer().contains(&b'\n')
+        memchr(b'\n', self.input.buffer()).is_some()
     }
 
     /// Reads on.
@@ -48,9 +50,7 @@ impl<R: Read> Lines<R> {
             self.line.clear();
         }
         if !self.skipping {
-            let room = (self.limit + 1).saturating_sub(self.line.len()) as u64;
-            self.begun += self.input.by_ref().take(room).read_until(b'\n', &mut self.line)? as u64;
-            if self.line.last() == Some(&b'\n') {
+            if self.read_line()? {
                 return Ok(self.found(Found::Line));
             }
             if self.line.len() <= self.limit {
@@ -62,11 +62,28 @@ impl<R: Read> Lines<R> {
         self.skip()
     }
 
+    /// Reads on, to the line's end or one byte past the limit. `false`: the line has not ended.
+    fn read_line(&mut self) -> io::Result<bool> {
+        loop {
+            let room = (self.limit + 1).saturating_sub(self.line.len());
+            let buffer = self.input.fill_buf()?;
+            let buffer = &buffer[..room.min(buffer.len())];
+            let end = memchr(b'\n', buffer).map(|end| end + 1);
+            let used = end.unwrap_or(buffer.len());
+            self.line.extend_from_slice(&buffer[..used]);
+            self.input.consume(used);
+            self.begun += used as u64;
+            if end.is_some() || used == 0 {
+                return Ok(end.is_some());
+            }
+        }
+    }
+
     /// Throws away the rest of a line.
     fn skip(&mut self) -> io::Result<Found> {
         loop {
             let buffer = self.input.fill_buf()?;
-            let (used, ended) = match buffer.iter().position(|&byte| byte == b'\n') {
+            let (used, ended) = match memchr(b'\n', buffer) {
                 Some(position) => (position + 1, true),
                 None => (buffer.len(), false),
             };

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::{BadLine, FileError, FileSource, Input, OnBadLine};
 use crate::intake::Bounds;
 
 /// A chunk is handed on when it holds as many lines, or bytes.
-const CHUNK_LINES: usize = 1024;
+const CHUNK_LINES: usize = 512;
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 /// A line is an event, and may have a byte order mark before it and a carriage return behind it.
 const MARKS_BYTES: usize = 4;
@@ -25,8 +26,10 @@ const MARKS_BYTES: usize = 4;
 /// Events that follow each other, and where in the file they end.
 pub(super) struct Chunk {
     pub(super) events: Vec<Event>,
-    /// Where each of the events' lines starts.
-    starts: Vec<Position>,
+    /// Where each of the events' lines starts, and its text in `text`.
+    lines: Vec<(Position, Range<usize>)>,
+    /// What the events are read from, so that they can be made again.
+    text: Vec<u8>,
     pub(super) bad: Vec<BadLine>,
     /// In bytes.
     pub(super) end: u64,
@@ -34,36 +37,46 @@ pub(super) struct Chunk {
     pub(super) cursor: Option<Cursor>,
     pub(super) total_bytes: Option<u64>,
     file: Option<Arc<File>>,
-    bytes: usize,
 }
 
 impl Chunk {
     fn new(end: u64, file: Option<Arc<File>>, total_bytes: Option<u64>) -> Self {
-        let (events, starts, bad) = Default::default();
-        Chunk { events, starts, bad, end, cursor: None, total_bytes, file, bytes: 0 }
+        let (events, lines, text, bad) = Default::default();
+        Chunk { events, lines, text, bad, end, cursor: None, total_bytes, file }
     }
 
     /// The event at `index`, as a bad line.
     pub(super) fn bad_line(&self, file: &str, index: usize, reason: String) -> BadLine {
-        let line = self.starts.get(index).map_or(0, |start| start.line + 1);
+        let line = self.lines.get(index).map_or(0, |(start, _)| start.line + 1);
         BadLine { file: file.to_owned(), line, column: None, reason }
+    }
+
+    /// Makes its events again, if they were taken.
+    pub(super) fn restore(&mut self, bounds: Bounds) {
+        if self.events.is_empty() {
+            let read = |(_, line): &(Position, Range<usize>)| {
+                Event::from_json(&self.text[line.clone()], bounds.event_bytes)
+            };
+            // Each of them was read before.
+            self.events = self.lines.iter().filter_map(|line| read(line).ok()).collect();
+        }
     }
 
     /// Leaves one event out.
     pub(super) fn remove(&mut self, index: usize) {
         self.events.remove(index);
-        self.starts.remove(index);
+        self.lines.remove(index);
     }
 
     /// Ends before the event at `index`.
     pub(super) fn cut(&mut self, index: usize) {
         self.events.truncate(index);
-        if let Some(&start) = self.starts.get(index) {
+        if let Some(&(start, _)) = self.lines.get(index) {
             self.end = start.offset;
             // Without a cursor the next start reads this chunk again, and its events are repeats.
             self.cursor = self.file.as_deref().and_then(|file| Cursor::at(file, start).ok());
         }
-        self.starts.truncate(index);
+        self.lines.truncate(index);
     }
 }
 
@@ -197,7 +210,7 @@ impl Reader {
         loop {
             // What has come does not wait for more: who writes into a pipe now and then wants each line
             // taken.
-            let full = chunk.events.len().max(chunk.bad.len()) >= most || chunk.bytes >= CHUNK_BYTES;
+            let full = chunk.events.len().max(chunk.bad.len()) >= most || chunk.text.len() >= CHUNK_BYTES;
             if full || !lines.has_line() {
                 self.hand_on(chunk, lines.end())?;
             }
@@ -235,8 +248,9 @@ impl Reader {
             match Event::from_json(text, self.bounds.event_bytes) {
                 Ok(event) => {
                     chunk.events.push(event);
-                    chunk.starts.push(start);
-                    chunk.bytes += text.len();
+                    let begin = chunk.text.len();
+                    chunk.text.extend_from_slice(text);
+                    chunk.lines.push((start, begin..chunk.text.len()));
                     return Ok(());
                 }
                 Err(AdmitError::Syntax { column, reason, .. }) => {

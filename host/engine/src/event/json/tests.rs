@@ -28,7 +28,7 @@ fn reads_all_that_the_format_has() {
     assert_eq!(event.kind, "gauge.level");
     assert_eq!(event.time, parse_instant("2026-03-01T12:00:00.123Z"));
     let extensions = [("count", "-3"), ("urgent", "true"), ("zone", "n")];
-    assert_eq!(event.extensions, extensions.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(event.extensions, extensions.map(|(name, value)| (name.into(), value.into())));
     assert_eq!(event.data, Data::Json(r#"{"level":  1.50, "big": 1e999}"#.to_owned()), "as it came");
 }
 
@@ -197,12 +197,11 @@ fn validate_checks_what_a_program_made() {
     for extensions in
         [vec![("b", ""), ("a", "")], vec![("a", ""), ("a", "")], vec![("id", "2")], vec![("A", "2")]]
     {
-        let extensions =
-            extensions.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let extensions = extensions.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         cases.push(Event { extensions, ..good.clone() });
     }
     let json = good.clone().with_json("{}");
-    cases.push(Event { datacontenttype: Some("text/plain".to_owned()), ..json });
+    cases.push(Event { datacontenttype: Some("text/plain".into()), ..json });
     for event in cases {
         assert!(event.validate(LIMIT).is_err(), "{event:?}");
     }
@@ -253,8 +252,9 @@ prop_compose! {
         (datacontenttype, data) in data(),
     ) -> Event {
         Event {
-            id, source, kind, subject, time, datacontenttype, dataschema,
-            extensions: extensions.into_iter().collect(), data,
+            id: id.into(), source: source.into(), kind: kind.into(), subject: subject.map(Into::into), time,
+            datacontenttype: datacontenttype.map(Into::into), dataschema: dataschema.map(Into::into),
+            extensions: extensions.into_iter().map(|(name, value)| (name.into(), value.into())).collect(), data,
         }
     }
 }

@@ -45,6 +45,9 @@ const GROUP_HEADER_BYTES_1: usize = 56;
 pub(crate) const GROUP_LIMIT_BYTES: usize = 256 << 20;
 pub(crate) const GROUP_MAGIC: [u8; 4] = *b"GRP1";
 const SEGMENT_MAGIC: [u8; 8] = *b"CARPEJNL";
+/// Buffers keep so much from one group to the next: less than groups have under load, and each would be given
+/// back and asked for again.
+const KEPT_BYTES: usize = 8 << 20;
 const COMPRESSED: u32 = 1;
 const MARKED: u32 = 2;
 
@@ -263,9 +266,9 @@ impl Encoder {
     ) -> Result<Vec<usize>, JournalError> {
         let buffer = &mut self.buffer;
         buffer.clear();
-        buffer.shrink_to(1 << 20);
+        buffer.shrink_to(KEPT_BYTES);
         self.compressed.clear();
-        self.compressed.shrink_to(1 << 20);
+        self.compressed.shrink_to(KEPT_BYTES);
         buffer.resize(GROUP_HEADER_BYTES, 0);
         let mut sizes = Vec::with_capacity(group.len());
         for entry in group {

@@ -44,6 +44,9 @@ pub(super) struct Course {
     pub(super) buffers: Vec<Vec<Item>>,
     pub(super) touched: bool,
     pub(super) room: usize,
+    /// The same in bytes, and how many are in the buffers.
+    pub(super) room_bytes: usize,
+    pub(super) buffered_bytes: usize,
     pub(super) marker: Option<Arc<Marker>>,
     pub(super) checkpointed_at: Position,
     /// How long the rule had been at work when the last marker was sent.
@@ -70,9 +73,15 @@ impl Course {
     pub(super) fn touch(&mut self, slot: usize, touched: &mut Vec<usize>) {
         if !self.touched {
             self.touched = true;
-            self.room = WAITING_INPUTS.saturating_sub(self.rule.pending.load(Ordering::Acquire));
+            self.look_for_room();
             touched.push(slot);
         }
+    }
+
+    /// How much may still be put into the lanes.
+    pub(super) fn look_for_room(&mut self) {
+        self.room = WAITING_INPUTS.saturating_sub(self.rule.pending.load(Ordering::Acquire));
+        self.room_bytes = WAITING_BYTES.saturating_sub(self.rule.waiting_bytes.load(Ordering::Acquire));
     }
 
     pub(super) fn put_event(&mut self, entry: &Arc<Entry>, subscription: u32) {
@@ -105,10 +114,10 @@ impl Course {
     }
 
     pub(super) fn put(&mut self, lane: usize, item: Item) {
-        self.rule.waiting_bytes.fetch_add(item.bytes(), Ordering::AcqRel);
+        self.buffered_bytes += item.bytes();
         self.buffers[lane].push(item);
         self.room = self.room.saturating_sub(1);
-        if self.rule.waiting_bytes.load(Ordering::Acquire) > WAITING_BYTES {
+        if self.buffered_bytes > self.room_bytes {
             self.room = 0;
         }
     }
@@ -218,6 +227,7 @@ impl Course {
     pub(super) fn flush(&mut self, position: Position) {
         self.touched = false;
         let count: usize = self.buffers.iter().map(Vec::len).sum();
+        self.rule.waiting_bytes.fetch_add(std::mem::take(&mut self.buffered_bytes), Ordering::AcqRel);
         if count > 0 {
             self.rule.pending.fetch_add(count, Ordering::AcqRel);
             self.rule.dirty.fetch_or(self.buffers.iter().flatten().any(Item::is_entry), Ordering::AcqRel);

@@ -28,7 +28,7 @@ pub(super) fn model(entries: &[Arc<Entry>]) -> Outcome {
         for (name, key) in &mut keys {
             fire(name, key, entry, &mut result);
         }
-        let name = event.subject.clone().unwrap_or_default();
+        let name = event.subject.as_deref().unwrap_or_default().to_owned();
         let key = keys.entry(name.clone()).or_default();
         let crate::event::Data::Json(text) = &event.data else { continue };
         let deeds: Vec<String> = serde_json::from_str(text).unwrap();
