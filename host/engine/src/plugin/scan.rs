@@ -7,7 +7,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::folder_error::FolderError;
 use super::name::check_name;
@@ -37,6 +37,22 @@ impl Stamp {
         }
     }
 
+    /// Whether it has been as it is since before `instant`.
+    fn rests_since(&self, instant: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let parts = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
+        let changed = parts.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
+        changed.is_some_and(|changed| changed > UNIX_EPOCH && changed < instant)
+            && self.modified.is_some_and(|modified| modified < instant)
+    }
+
+    #[cfg(test)]
+    pub(super) fn changed_at(at: SystemTime) -> Self {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let changed = (since.as_secs().cast_signed(), i64::from(since.subsec_nanos()));
+        Stamp { bytes: 1, modified: Some(at), changed, identity: (0, 0) }
+    }
+
     #[cfg(test)]
     pub(super) fn of_bytes(bytes: u64) -> Self {
         Stamp { bytes, modified: None, changed: (0, 0), identity: (0, 0) }
@@ -60,6 +76,15 @@ pub(super) struct Sighting {
 
 impl Sighting {
     pub(super) const NOTHING: Sighting = Sighting { component: Look::Absent, manifest: Look::Absent };
+
+    /// Whether all that there is has been as it is since before `instant`, by the file system's own account.
+    pub(super) fn rests_since(&self, instant: SystemTime) -> bool {
+        [&self.component, &self.manifest].into_iter().all(|look| match look {
+            Look::File(stamp) => stamp.rests_since(instant),
+            Look::Absent => true,
+            Look::Fault(_) => false,
+        })
+    }
 }
 
 /// What one look at the whole folder shows.
@@ -71,6 +96,8 @@ pub(super) struct Snapshot {
     pub(super) plugins: BTreeMap<String, Sighting>,
     /// How many more there are than may be.
     pub(super) left_out: usize,
+    /// When it was taken, by the clock that files are stamped with.
+    pub(super) at: SystemTime,
 }
 
 /// Tells one folder from another that took its place.
@@ -120,6 +147,7 @@ pub(super) fn scan(
         io::ErrorKind::NotADirectory => FolderError::NotAFolder { path: folder.to_owned() },
         _ => FolderError::io("list", folder, &error),
     };
+    let at = SystemTime::now();
     let mut kept = BTreeMap::new();
     let mut new = BTreeMap::new();
     let mut left_out = 0;
@@ -145,7 +173,7 @@ pub(super) fn scan(
         left_out += 1;
     }
     kept.append(&mut new);
-    Ok(Snapshot { device, plugins: kept, left_out })
+    Ok(Snapshot { device, plugins: kept, left_out, at })
 }
 
 /// The stem, and whether it is a component; none for any other file. Editors, `cp` and `rsync` put their

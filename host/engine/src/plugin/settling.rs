@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::folder::FolderChange;
 use super::folder_error::FolderError;
@@ -94,7 +94,7 @@ impl Settling {
                 self.note_back(now, &mut steps);
                 self.note_left_out(snapshot.left_out, &mut steps);
                 self.device = Some(snapshot.device);
-                self.note_changes(now, snapshot.plugins);
+                self.note_changes(now, snapshot.plugins, snapshot.at);
                 self.note_settled(now, &mut steps);
             }
         }
@@ -205,8 +205,13 @@ impl Settling {
         self.too_many = too_many;
     }
 
-    fn note_changes(&mut self, now: Instant, mut seen: BTreeMap<String, Sighting>) {
+    fn note_changes(&mut self, now: Instant, mut seen: BTreeMap<String, Sighting>, at: SystemTime) {
         let due = Some(now + self.settle);
+        // What was at rest before anybody looked need not be waited for.
+        let rested = match self.first_scan {
+            FirstScan::Ahead => at.checked_sub(self.settle),
+            FirstScan::Waiting { .. } | FirstScan::Done => None,
+        };
         if let FirstScan::Ahead = self.first_scan {
             let until = now + self.settle + FIRST_SCAN_PATIENCE;
             self.first_scan = FirstScan::Waiting { plugins: seen.keys().cloned().collect(), until };
@@ -218,7 +223,10 @@ impl Settling {
                 tracked.due = due;
             }
         }
-        let new = seen.into_iter().map(|(stem, seen)| (stem, Tracked { seen, due, told: Told::Nothing }));
+        let new = seen.into_iter().map(|(stem, seen)| {
+            let due = if rested.is_some_and(|rested| seen.rests_since(rested)) { Some(now) } else { due };
+            (stem, Tracked { seen, due, told: Told::Nothing })
+        });
         self.plugins.extend(new);
     }
 

@@ -43,7 +43,7 @@ impl World {
     fn after(&mut self, millis: u64) -> Vec<String> {
         self.now += Duration::from_millis(millis);
         let plugins = self.files.clone();
-        self.look(Ok(Snapshot { device: self.device, plugins, left_out: self.left_out }))
+        self.look(Ok(Snapshot { device: self.device, plugins, left_out: self.left_out, at: SystemTime::now() }))
     }
 
     fn gone_after(&mut self, millis: u64) -> Vec<String> {
@@ -337,4 +337,19 @@ fn faults_settle_are_told_once_and_told_again_when_they_differ() {
     world.files.clear();
     world.after(1);
     assert_eq!(world.after(200), ["removed a"]);
+}
+
+#[test]
+fn what_was_at_rest_before_the_first_look_is_not_waited_for() {
+    let old = Stamp::changed_at(SystemTime::now() - 2 * SETTLE);
+    let new = Stamp::changed_at(SystemTime::now() - SETTLE / 2);
+    let mut world = World::new();
+    world.files.insert("old".to_owned(), Sighting { component: Look::File(old), manifest: Look::Absent });
+    world.files.insert("new".to_owned(), Sighting { component: Look::File(new), manifest: Look::Absent });
+    world.files.insert("half".to_owned(), Sighting { component: Look::File(old), manifest: Look::File(new) });
+    assert_eq!(world.after(0), ["settled old old"]);
+    // Later it may be a copy that is not done, with the times of its original.
+    world.files.insert("late".to_owned(), Sighting { component: Look::File(old), manifest: Look::Absent });
+    assert!(world.after(199).is_empty());
+    assert_eq!(world.after(1), ["settled half half", "settled new new", "scan done"]);
 }
