@@ -1,11 +1,19 @@
 //! Which events have been seen: a fold over the journal's events.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::event::{Event, Instant};
+
+/// For so many events there is room from the start: for more it grows.
+const ROOM_AT_FIRST: usize = 1 << 20;
+
+/// More are not remembered, whatever the limits say: numbers have 32 bits.
+const MOST: usize = 1 << 30;
 
 /// How long a repeat of an event is recognised: over the last `events`, or those of the last
 /// `window_ms` by the timeline, whichever are fewer.
@@ -23,45 +31,18 @@ impl Default for KnownLimits {
 
 /// 128 bits that stand for `source` and `id`: a hash under a secret of the process's own, so that nobody can look for two
 /// events with the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct EventKey([u8; 16]);
+type EventKey = u128;
 
-impl Hash for EventKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [first, ..] = self.halves();
-        state.write_u64(first);
-    }
-}
-
-impl EventKey {
-    fn halves(self) -> [u64; 2] {
-        let number = u128::from_le_bytes(self.0);
-        [number as u64, (number >> 64) as u64]
-    }
-}
-
-/// Of a key, which is a hash already.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
+/// What is looked up each time is small, so that it stays in the caches: for each event five bytes in a table, which say
+/// where in the row of all it is; the row is only written at its end.
 pub(crate) struct KnownIds {
     limits: KnownLimits,
+    /// Oldest first.
     order: VecDeque<(Instant, EventKey)>,
-    set: HashSet<EventKey, BuildHasherDefault<AsItIs>>,
+    /// The number of the oldest, counted from the start; it may wrap around.
+    first: u32,
+    /// The numbers of all.
+    table: HashTable<u32>,
     secret: SipHasher13,
 }
 
@@ -69,10 +50,13 @@ impl KnownIds {
     pub(crate) fn new(limits: KnownLimits) -> Self {
         // The standard library's secret: random for each process.
         let secret = [0_u64, 1].map(|half| RandomState::new().hash_one(half));
+        // To grow would cost more than all that is looked up; and what is not used yet takes hardly any memory.
+        let room = limits.events.min(ROOM_AT_FIRST);
         KnownIds {
-            limits,
-            order: VecDeque::new(),
-            set: HashSet::default(),
+            limits: KnownLimits { events: limits.events.min(MOST), ..limits },
+            order: VecDeque::with_capacity(room),
+            first: 0,
+            table: HashTable::with_capacity(room),
             secret: SipHasher13::new_with_keys(secret[0], secret[1]),
         }
     }
@@ -80,22 +64,29 @@ impl KnownIds {
     /// Remembers an event that is stamped `now`. `false`: it is known already.
     pub(crate) fn insert(&mut self, event: &Event, now: Instant) -> bool {
         let key = self.key(event);
-        let new = self.set.insert(key);
-        if new {
-            self.order.push_back((now, key));
+        let (order, first) = (&self.order, self.first);
+        let known = |number: u32| order.get(number.wrapping_sub(first) as usize).map(|(_, key)| *key);
+        let is_it = |&number: &u32| known(number) == Some(key);
+        match self.table.entry(hash(key), is_it, |&number| known(number).map_or(0, hash)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                // It fits: there are never more than `MOST`, and one group.
+                place.insert(first.wrapping_add(order.len() as u32));
+                self.order.push_back((now, key));
+                true
+            }
         }
-        new
     }
 
     /// Takes back the last so many that were new: they were not journaled after all.
     pub(crate) fn take_back(&mut self, count: usize) {
         for _ in 0..count {
             let Some((_, key)) = self.order.pop_back() else { return };
-            self.set.remove(&key);
+            self.remove(key, self.first.wrapping_add(self.order.len() as u32));
         }
     }
 
-    /// Forgets those past the limits, of which some may still be given back by [`KnownIds::take_back`] before.
+    /// Forgets those past the limits.
     pub(crate) fn forget_old(&mut self) {
         let Some(&(now, _)) = self.order.back() else { return };
         while let Some(&(seen, old)) = self.order.front() {
@@ -103,7 +94,14 @@ impl KnownIds {
                 break;
             }
             self.order.pop_front();
-            self.set.remove(&old);
+            self.remove(old, self.first);
+            self.first = self.first.wrapping_add(1);
+        }
+    }
+
+    fn remove(&mut self, key: EventKey, number: u32) {
+        if let Ok(place) = self.table.find_entry(hash(key), |known| *known == number) {
+            place.remove();
         }
     }
 
@@ -112,8 +110,13 @@ impl KnownIds {
         hasher.write_u64(event.source.len() as u64);
         hasher.write(event.source.as_bytes());
         hasher.write(event.id.as_bytes());
-        EventKey(hasher.finish128().as_bytes())
+        hasher.finish128().as_u128()
     }
+}
+
+/// A key is a hash already.
+fn hash(key: EventKey) -> u64 {
+    key as u64
 }
 
 #[cfg(test)]

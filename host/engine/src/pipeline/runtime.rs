@@ -381,10 +381,21 @@ impl RunQueue {
                 }
             };
             let slot = &rule.lanes[lane];
-            slot.run.begin();
-            let more = turn(&rule, lane);
-            if slot.run.end(more) {
-                self.push(rule, lane);
+            loop {
+                slot.run.begin();
+                let more = turn(&rule, lane);
+                if !slot.run.end(more) {
+                    break;
+                }
+                let mut state = self.lock();
+                if !state.lanes.is_empty() || state.stopped {
+                    drop(state);
+                    self.push(Arc::clone(&rule), lane);
+                    break;
+                }
+                // Nobody waits: to hand it to another worker would only wake that one, and take the lane's keys to
+                // another core.
+                state.moved = Some(std::time::Instant::now());
             }
             self.lock().running -= 1;
         }

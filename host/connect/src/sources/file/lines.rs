@@ -11,6 +11,9 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 pub(super) struct Lines<R> {
     input: BufReader<R>,
+    /// How many bytes of the input's buffer are the line, if all of it is there...
+    held: usize,
+    /// ...else the line, as far as it was read.
     line: Vec<u8>,
     /// Where the last whole line ends.
     end: Position,
@@ -36,17 +39,25 @@ impl<R: Read> Lines<R> {
     /// Reads lines of at most `limit` bytes. `input` stands at `start`.
     pub(super) fn new(input: R, start: Position, limit: usize) -> Self {
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
-        Lines { input, line: Vec::new(), end: start, begun: 0, limit, skipping: false }
+        Lines { input, held: 0, line: Vec::new(), end: start, begun: 0, limit, skipping: false }
     }
 
     /// Whether a line can be read without waiting for the input.
     pub(super) fn has_line(&self) -> bool {
-        memchr(b'\n', self.input.buffer()).is_some()
+        memchr(b'\n', &self.input.buffer()[self.held..]).is_some()
     }
 
     /// Reads on.
     pub(super) fn read(&mut self) -> io::Result<Found> {
+        self.input.consume(std::mem::take(&mut self.held));
         if self.begun == 0 {
+            if let Some(end) = memchr(b'\n', self.input.buffer()).filter(|end| *end <= self.limit) {
+                // Most lines: nothing is copied.
+                self.held = end + 1;
+                self.begun = self.held as u64;
+                self.line.clear();
+                return Ok(self.found(Found::Line));
+            }
             self.line.clear();
         }
         if !self.skipping {
@@ -116,7 +127,8 @@ impl<R: Read> Lines<R> {
 
     /// The line, without its end and without a byte order mark.
     pub(super) fn text(&self) -> &[u8] {
-        let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        let line = if self.held > 0 { &self.input.buffer()[..self.held] } else { &self.line };
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         match self.end.line {
             1 => text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text),

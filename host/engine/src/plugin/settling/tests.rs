@@ -43,7 +43,12 @@ impl World {
     fn after(&mut self, millis: u64) -> Vec<String> {
         self.now += Duration::from_millis(millis);
         let plugins = self.files.clone();
-        self.look(Ok(Snapshot { device: self.device, plugins, left_out: self.left_out, at: SystemTime::now() }))
+        self.look(Ok(Snapshot {
+            device: self.device,
+            plugins,
+            left_out: self.left_out,
+            at: SystemTime::now(),
+        }))
     }
 
     fn gone_after(&mut self, millis: u64) -> Vec<String> {
