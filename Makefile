@@ -13,10 +13,10 @@ BENCH   :=
 # Of `make soak`: how long.
 MINUTES := 3
 
-.PHONY: help setup build plugins demo test crash soak lint bench
+.PHONY: help setup build plugins demo test crash soak lint bench bench-check bench-record
 
 help:           ## list what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
 
 setup:          ## what Rust needs to build plugins
 	rustup target add wasm32-unknown-unknown
@@ -54,3 +54,9 @@ lint: setup     ## formatting, clippy and the documentation's links
 bench: setup    ## measure Carpe beside its limits and its peers, by ratios; BENCH='--only handle' for a part
 	cargo build --release --package carpe-cli --package carpe-bench
 	$(TARGET)/release/bench --carpe $(TARGET)/release/carpe --folder $(TARGET)/bench --json $(TARGET)/bench/report.json $(BENCH)
+
+bench-check: ## the short version: fails if a ratio is worse by more than a third than recorded
+	$(MAKE) bench BENCH='--short --against bench/recorded.json'
+
+bench-record: ## record what bench-check compares with
+	$(MAKE) bench BENCH='--short --json bench/recorded.json'

@@ -40,7 +40,7 @@ struct Args {
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Write the report as JSON.
-    #[arg(long)]
+    #[arg(long, overrides_with = "json")]
     json: Option<PathBuf>,
     /// Write the report's table between the markers of this Markdown file.
     #[arg(long)]

@@ -45,6 +45,10 @@ impl Event {
         max_events: usize,
     ) -> Result<Vec<Event>, (usize, AdmitError)> {
         let text = utf8(text).map_err(|error| (0, error))?;
+        let fits = |event: &Event| event.validate(max_bytes_each).is_ok();
+        if let Some(events) = usual::read_batch(text, max_events).filter(|events| events.iter().all(fits)) {
+            return Ok(events);
+        }
         let mut events = Vec::new();
         let mut failure = None;
         let mut json = serde_json::Deserializer::from_str(text);

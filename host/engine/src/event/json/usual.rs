@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::admit::{check_name, is_json, is_plain};
@@ -19,7 +19,46 @@ pub(super) fn read(text: &str) -> Option<Event> {
     Some(event)
 }
 
+/// The events of an array, at most so many, as the thorough reader gives them; none: one of them is not as usual.
+pub(super) fn read_batch(text: &str, max_events: usize) -> Option<Vec<Event>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let events = json.deserialize_seq(Batch { max_events }).ok()?;
+    json.end().ok()?;
+    Some(events)
+}
+
+struct Batch {
+    max_events: usize,
+}
+
+impl<'de> Visitor<'de> for Batch {
+    type Value = Vec<Event>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<Event>, A::Error> {
+        let mut events = Vec::new();
+        while let Some(event) = array.next_element_seed(Members)? {
+            if events.len() >= self.max_events {
+                return Err(unusual());
+            }
+            events.push(event);
+        }
+        Ok(events)
+    }
+}
+
 struct Members;
+
+impl<'de> DeserializeSeed<'de> for Members {
+    type Value = Event;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Event, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
 impl<'de> Visitor<'de> for Members {
     type Value = Event;
@@ -155,6 +194,9 @@ mod tests {
                 }
             }
             let text = format!(" {{{}}} ", chosen.join(", "));
+            let batch = read_batch(&format!("[{text},{text}]"), 2);
+            assert_eq!(batch.map(|mut events| events.pop()), read(&text).map(Some), "{text}");
+            assert_eq!(read_batch(&format!("[{text},{text}]"), 1), None);
             if let Some(event) = read(&text).filter(|event| event.validate(1_000).is_ok()) {
                 read_quickly += 1;
                 assert_eq!(Some(event), thoroughly(&text), "{text}");
