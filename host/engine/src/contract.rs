@@ -15,6 +15,9 @@ pub(crate) const RULE: &str = "carpe:rule/rule";
 /// The interface that a rule with older state may export, without a version.
 pub(crate) const MIGRATION: &str = "carpe:rule/migration";
 
+/// The interface that a rule may export to be given events in columns, without a version.
+pub(crate) const COLUMNS: &str = "carpe:rule/columns";
+
 /// The interfaces that a rule may import from [`PACKAGE`], without a version.
 pub(crate) const IMPORTS: [&str; 2] = ["carpe:rule/log", "carpe:rule/types"];
 

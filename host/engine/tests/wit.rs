@@ -26,10 +26,10 @@ fn the_package_and_its_worlds_are_what_hosts_and_guests_expect() {
     let (resolve, package) = contract();
     assert_eq!(resolve.packages[package].name.to_string(), "carpe:rule@0.1.0");
     let worlds: Vec<&str> = resolve.packages[package].worlds.keys().map(String::as_str).collect();
-    assert_eq!(worlds, ["plugin", "migrating-plugin"]);
+    assert_eq!(worlds, ["plugin", "migrating-plugin", "column-plugin"]);
     let mut names: Vec<&str> = interfaces(&resolve, package).into_iter().map(|(name, _)| name).collect();
     names.sort_unstable();
-    assert_eq!(names, ["log", "migration", "rule", "types"]);
+    assert_eq!(names, ["columns", "log", "migration", "rule", "types"]);
 }
 
 #[test]

@@ -22,4 +22,16 @@ pub mod migration {
     });
 }
 
+/// What every plugin exports besides, so that the host can give it events in columns.
+pub mod columns {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package carpe:sdk; world columns { export carpe:rule/columns@0.1.0; }",
+        world: "carpe:sdk/columns",
+        pub_export_macro: true,
+        with: { "carpe:rule/types@0.1.0": crate::bindings::plugin::carpe::rule::types },
+    });
+}
+
+pub use columns::exports::carpe::rule::columns::{EffectColumns, EventColumns};
 pub use plugin::carpe::rule::types::{Batch, Description, Effects};

@@ -3,7 +3,7 @@
 //! They mirror `carpe:rule/types` (`wit/types.wit`), so that a rule runs the same way under the host and in
 //! a native test; only [`crate::guest`] knows the generated ones.
 
-use std::rc::Rc;
+use crate::text::Text;
 
 /// Milliseconds since the Unix epoch, below [`INSTANT_LIMIT`].
 pub type Instant = u64;
@@ -17,7 +17,7 @@ pub(crate) struct Batch {
 }
 
 pub(crate) struct Keyed {
-    pub(crate) name: Rc<str>,
+    pub(crate) name: Text,
     pub(crate) state: Option<Vec<u8>>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Input {
 }
 
 pub(crate) enum Payload {
-    Event { subscription: u32, attributes: Vec<Option<String>>, data: Data },
+    Event { subscription: u32, attributes: Vec<Option<Text>>, data: Data },
     Timer { name: String },
     Outcome { action: String, reference: String, status: Status, answer: Data, detail: String },
 }
@@ -39,7 +39,7 @@ pub(crate) enum Payload {
 pub(crate) enum Data {
     #[default]
     Absent,
-    Json(String),
+    Json(Text),
     Binary(Vec<u8>),
 }
 

@@ -9,6 +9,7 @@ use crate::about::Subscription;
 use crate::contract::{Data, Instant, Status};
 use crate::error::{Error, Result};
 use crate::pointer;
+use crate::text::Text;
 
 /// Something that happened, about one key.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Event {
     pub(crate) origin: Origin,
     pub(crate) subscription: usize,
     pub(crate) subscriptions: Rc<[Subscription]>,
-    pub(crate) attributes: Vec<Option<String>>,
+    pub(crate) attributes: Vec<Option<Text>>,
     pub(crate) data: Data,
 }
 
@@ -41,7 +42,7 @@ pub struct Outcome {
 /// What all inputs have.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) key: Rc<str>,
+    pub(crate) key: Text,
     pub(crate) time: Instant,
     pub(crate) now: Instant,
 }

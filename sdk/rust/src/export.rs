@@ -94,6 +94,15 @@ macro_rules! export_rule {
                 }
             }
             $crate::bindings::plugin::export!(Plugin with_types_in $crate::bindings::plugin);
+
+            impl $crate::bindings::columns::exports::carpe::rule::columns::Guest for Plugin {
+                fn handle_events(
+                    batch: $crate::bindings::EventColumns,
+                ) -> ::std::result::Result<$crate::bindings::EffectColumns, ::std::string::String> {
+                    RULE.with(|slot| $crate::guest::handle_events(slot, batch))
+                }
+            }
+            $crate::bindings::columns::export!(Plugin with_types_in $crate::bindings::columns);
         };
     };
     ($rule:ty $(,)?) => {

@@ -1,14 +1,16 @@
 //! The seam between the generated bindings and the SDK's own types. Here values are moved, not copied.
 
 use std::cell::OnceCell;
-use std::rc::Rc;
 
 use crate::about::{About, Described, KeyedBy};
+use crate::bindings::columns::exports::carpe::rule::columns as wit_columns;
 use crate::bindings::plugin::carpe::rule::{log as wit_log, types as wit};
+use crate::columns::Columns;
 use crate::contract::{Batch, Data, Effects, Input, Keyed, MomentEffect, Payload, Status};
 use crate::log::Level;
 use crate::rule::Rule;
 use crate::runner::Runner;
+use crate::text::Text;
 
 /// Where an instance keeps its rule between `init` and `handle`.
 pub struct Slot<R>(OnceCell<Runner<R>>);
@@ -38,6 +40,25 @@ pub fn handle<R: Rule + Described>(slot: &Slot<R>, batch: wit::Batch) -> Result<
         Ok(effects) => Ok(effects.into()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+pub fn handle_events<R: Rule + Described>(
+    slot: &Slot<R>,
+    batch: wit_columns::EventColumns,
+) -> Result<wit_columns::EffectColumns, String> {
+    let wit_columns::EventColumns { text, states, keys, numbers } = batch;
+    let effects = loaded(slot)?
+        .handle_events(Columns { text, states, keys, numbers })
+        .map_err(|error| error.to_string())?;
+    let changes = effects.changes.into_iter().map(|(key, length)| wit_columns::StateLength { key, length });
+    let others = wit::Effects::from(effects.others);
+    Ok(wit_columns::EffectColumns {
+        changes: changes.collect(),
+        states: effects.states,
+        timers: others.timers,
+        moments: others.moments,
+        failures: others.failures,
+    })
 }
 
 pub fn migrate<R: Rule + Described>(
@@ -90,8 +111,10 @@ impl From<About> for wit::Description {
 
 impl From<wit::Batch> for Batch {
     fn from(batch: wit::Batch) -> Self {
-        let keys =
-            batch.keys.into_iter().map(|keyed| Keyed { name: Rc::from(keyed.name), state: keyed.state });
+        let keys = batch
+            .keys
+            .into_iter()
+            .map(|keyed| Keyed { name: Text::Shared(keyed.name.into()), state: keyed.state });
         Batch { keys: keys.collect(), inputs: batch.inputs.into_iter().map(Input::from).collect() }
     }
 }
@@ -101,7 +124,7 @@ impl From<wit::Input> for Input {
         let payload = match input.payload {
             wit::Payload::Event(event) => Payload::Event {
                 subscription: event.subscription,
-                attributes: event.attributes,
+                attributes: event.attributes.into_iter().map(|value| value.map(Text::Own)).collect(),
                 data: event.data.into(),
             },
             wit::Payload::Timer(timer) => Payload::Timer { name: timer.name },
@@ -121,7 +144,7 @@ impl From<wit::Data> for Data {
     fn from(data: wit::Data) -> Self {
         match data {
             wit::Data::Absent => Data::Absent,
-            wit::Data::Json(text) => Data::Json(text),
+            wit::Data::Json(text) => Data::Json(Text::Own(text)),
             wit::Data::Binary(bytes) => Data::Binary(bytes),
         }
     }

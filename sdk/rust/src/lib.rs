@@ -50,6 +50,8 @@ mod about;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+#[cfg(any(target_arch = "wasm32", test))]
+mod columns;
 mod contract;
 mod error;
 mod event;
@@ -65,6 +67,7 @@ mod runner;
 mod streak;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
+mod text;
 
 pub use about::{About, Described, on};
 pub use contract::{INSTANT_LIMIT, Instant, Status};

@@ -1,6 +1,10 @@
 //! Runs a rule over a batch: the same code under the host and in a native test.
 
+use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
+
+use serde_json::ser::Formatter;
 
 use crate::about::{About, Described, Subscription};
 use crate::contract::{Batch, Effects, Input, Payload, StateChange};
@@ -8,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Origin, Outcome, Timer};
 use crate::output::Output;
 use crate::rule::Rule;
+use crate::text::Text;
 
 /// A rule with its configuration.
 pub(crate) struct Runner<R> {
@@ -25,8 +30,9 @@ impl<R: Rule + Described> Runner<R> {
         rule.check().map_err(|error| Error::new(format!("configuration: {error}")))?;
         let about = R::about();
         let subscriptions = about.subscriptions.clone().into();
-        let default =
-            write(&R::State::default()).map_err(|error| Error::new(format!("the default state {error}")))?;
+        let mut default = Vec::new();
+        write(&R::State::default(), &mut default)
+            .map_err(|error| Error::new(format!("the default state {error}")))?;
         Ok(Runner { rule, about, subscriptions, default })
     }
 
@@ -38,36 +44,72 @@ impl<R: Rule + Described> Runner<R> {
     /// A state that an input left behind cannot be written: then nothing of the batch counts, and the host finds
     /// the input by trying again with fewer.
     pub(crate) fn handle(&self, batch: Batch) -> Result<Effects> {
-        let mut keys: Vec<Key<R::State>> = batch.keys.into_iter().map(Key::new).collect();
+        let keys = batch.keys.iter().map(|keyed| Key::new(keyed.name.clone(), keyed.state.as_deref()));
+        let mut keys: Vec<Key<'_, R::State>> = keys.collect();
         let mut out = Output::new(Effects::default());
         for (cause, input) in (0..).zip(batch.inputs) {
-            out.begin(cause, input.now);
-            let key = keys.get_mut(input.key as usize).ok_or_else(|| {
-                Error::new(format!("input {cause} is about key {}, which the batch lacks", input.key))
-            })?;
-            if let Err(error) = self.handle_input(key, input, &mut out) {
-                out.undo(error);
-            }
+            self.handle_next(&mut keys, cause, input, &mut out)?;
         }
         let mut effects = out.effects;
         for (position, key) in (0..).zip(keys) {
-            effects.states.extend(self.change_of(position, key)?);
+            let mut state = Vec::new();
+            let state = match self.write_change(key, &mut state)? {
+                Change::None => continue,
+                Change::Forgotten => None,
+                Change::Written => Some(state),
+            };
+            effects.states.push(StateChange { key: position, state });
         }
         Ok(effects)
+    }
+
+    /// One input of a batch. What is wrong with it alone becomes a failure.
+    pub(crate) fn handle_next(
+        &self,
+        keys: &mut [Key<'_, R::State>],
+        cause: u32,
+        input: Input,
+        out: &mut Output,
+    ) -> Result<()> {
+        out.begin(cause, input.now);
+        let key = keys.get_mut(input.key as usize).ok_or_else(|| {
+            Error::new(format!("input {cause} is about key {}, which the batch lacks", input.key))
+        })?;
+        if let Err(error) = self.handle_input(key, input, out) {
+            out.undo(error);
+        }
+        Ok(())
     }
 
     /// Brings a state of an earlier version along, as bytes; `None`: it is forgotten, or today's default.
     #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "only a component exports it"))]
     pub(crate) fn migrate(&self, from_version: u32, key: &str, state: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(state) = self.rule.migrate(from_version, key, state)? else { return Ok(None) };
-        let bytes = write(&state).map_err(|error| Error::new(format!("the migrated state {error}")))?;
+        let mut bytes = Vec::new();
+        write(&state, &mut bytes).map_err(|error| Error::new(format!("the migrated state {error}")))?;
         Ok(Some(bytes).filter(|bytes| *bytes != self.default))
     }
 
-    fn handle_input(&self, key: &mut Key<R::State>, input: Input, out: &mut Output) -> Result<()> {
-        let origin = Origin { key: Rc::clone(&key.name), time: input.time, now: input.now };
-        // Kept only if the input succeeds: one that fails leaves the state as it was.
-        let mut state = key.state()?.clone();
+    /// The state counts only if the input succeeds: one that fails leaves it as it was.
+    fn handle_input(&self, key: &mut Key<'_, R::State>, input: Input, out: &mut Output) -> Result<()> {
+        match &mut key.current {
+            Some(current) => {
+                let mut state = current.clone();
+                self.decide(key.name.clone(), input, &mut state, out)?;
+                *current = state;
+            }
+            // If it fails, the next input reads it again.
+            None => {
+                let mut state = key.read()?;
+                self.decide(key.name.clone(), input, &mut state, out)?;
+                key.current = Some(state);
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&self, key: Text, input: Input, state: &mut R::State, out: &mut Output) -> Result<()> {
+        let origin = Origin { key, time: input.time, now: input.now };
         match input.payload {
             Payload::Event { subscription, attributes, data } => {
                 let subscription = subscription as usize;
@@ -76,25 +118,31 @@ impl<R: Rule + Described> Runner<R> {
                 }
                 let subscriptions = Rc::clone(&self.subscriptions);
                 let event = Event { origin, subscription, subscriptions, attributes, data };
-                on_event(&self.rule, &event, &mut state, out)?;
+                on_event(&self.rule, &event, state, out)?;
             }
-            Payload::Timer { name } => on_timer(&self.rule, &Timer { origin, name }, &mut state, out)?,
+            Payload::Timer { name } => on_timer(&self.rule, &Timer { origin, name }, state, out)?,
             Payload::Outcome { action, reference, status, answer, detail } => {
                 let outcome = Outcome { origin, action, reference, status, answer, detail };
-                on_outcome(&self.rule, &outcome, &mut state, out)?;
+                on_outcome(&self.rule, &outcome, state, out)?;
             }
         }
-        out.end()?;
-        key.current = Some(state);
-        Ok(())
+        out.end()
     }
 
-    fn change_of(&self, position: u32, key: Key<R::State>) -> Result<Option<StateChange>> {
-        let Some(state) = key.current else { return Ok(None) };
-        let after =
-            write(&state).map_err(|error| Error::new(format!("the state of key `{}` {error}", key.name)))?;
-        let after = Some(after).filter(|bytes| *bytes != self.default);
-        Ok((after != key.before).then_some(StateChange { key: position, state: after }))
+    /// Writes the state that a key has at the end, if it is to be kept and is another than before.
+    pub(crate) fn write_change(&self, key: Key<'_, R::State>, to: &mut Vec<u8>) -> Result<Change> {
+        let Some(state) = key.current else { return Ok(Change::None) };
+        let begin = to.len();
+        write(&state, to)
+            .map_err(|error| Error::new(format!("the state of key `{}` {error}", &*key.name)))?;
+        let after = to.get(begin..).filter(|bytes| *bytes != self.default);
+        let change = match (key.before, after) {
+            (before, after) if before == after => Change::None,
+            (_, Some(_)) => return Ok(Change::Written),
+            (_, None) => Change::Forgotten,
+        };
+        to.truncate(begin);
+        Ok(change)
     }
 }
 
@@ -116,32 +164,36 @@ fn on_outcome<R: Rule>(rule: &R, outcome: &Outcome, state: &mut R::State, out: &
 }
 
 /// A key of the batch. Its state is read when the first of its inputs is handled, and written once, at the end.
-struct Key<S> {
-    name: Rc<str>,
-    before: Option<Vec<u8>>,
+pub(crate) struct Key<'b, S> {
+    name: Text,
+    before: Option<&'b [u8]>,
     current: Option<S>,
 }
 
-impl<S: crate::State> Key<S> {
-    fn new(keyed: crate::contract::Keyed) -> Self {
-        Key { name: keyed.name, before: keyed.state, current: None }
+/// What becomes of a key's state.
+pub(crate) enum Change {
+    /// It stays as it is.
+    None,
+    /// It is none any more.
+    Forgotten,
+    /// It is what was written.
+    Written,
+}
+
+impl<'b, S: crate::State> Key<'b, S> {
+    pub(crate) fn new(name: Text, before: Option<&'b [u8]>) -> Self {
+        Key { name, before, current: None }
     }
 
-    fn state(&mut self) -> Result<&S> {
-        if self.current.is_none() {
-            let state = match &self.before {
-                Some(bytes) => serde_json::from_slice(bytes).map_err(|error| {
-                    Error::new(format!(
-                        "the state of key `{}` cannot be read: {error} (if its format changed, let `state_version` \
-                         grow and migrate it)",
-                        self.name
-                    ))
-                })?,
-                None => S::default(),
-            };
-            self.current = Some(state);
-        }
-        Ok(self.current.get_or_insert_default())
+    fn read(&self) -> Result<S> {
+        let Some(bytes) = self.before else { return Ok(S::default()) };
+        serde_json::from_slice(bytes).map_err(|error| {
+            Error::new(format!(
+                "the state of key `{}` cannot be read: {error} (if its format changed, let `state_version` grow and \
+                 migrate it)",
+                &*self.name
+            ))
+        })
     }
 }
 
@@ -149,13 +201,27 @@ impl<S: crate::State> Key<S> {
 ///
 /// JSON has no number that is not finite: serde writes null for it, and could not read it again. So a text with a
 /// null in it, which may also be an honest `None`, is tried.
-fn write<S: crate::State>(state: &S) -> Result<Vec<u8>, String> {
-    let bytes = serde_json::to_vec(state).map_err(|error| format!("cannot be written as JSON: {error}"))?;
-    if bytes.windows(4).any(|window| window == b"null") {
-        serde_json::from_slice::<S>(&bytes)
+fn write<S: crate::State>(state: &S, to: &mut Vec<u8>) -> Result<(), String> {
+    let begin = to.len();
+    let nulls = Cell::new(false);
+    state
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut *to, NoticeNulls(&nulls)))
+        .map_err(|error| format!("cannot be written as JSON: {error}"))?;
+    if nulls.get() {
+        serde_json::from_slice::<S>(to.get(begin..).unwrap_or_default())
             .map_err(|error| format!("could not be read again (is a number not finite?): {error}"))?;
     }
-    Ok(bytes)
+    Ok(())
+}
+
+/// Writes JSON without spaces, and notices whether a null is among it.
+struct NoticeNulls<'n>(&'n Cell<bool>);
+
+impl Formatter for NoticeNulls<'_> {
+    fn write_null<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.set(true);
+        writer.write_all(b"null")
+    }
 }
 
 #[cfg(test)]

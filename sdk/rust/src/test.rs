@@ -52,6 +52,7 @@ use crate::contract::{Data, Instant, Payload, Status};
 use crate::error::Result;
 use crate::rule::Rule;
 use crate::runner::Runner;
+use crate::text::Text;
 use host::Host;
 
 pub use happened::{Action, Happened, Moment};
@@ -113,7 +114,7 @@ impl TestEvent {
 
     /// Its data as a JSON text, which need not be valid.
     pub fn json(mut self, text: impl Into<String>) -> Self {
-        self.data = Data::Json(text.into());
+        self.data = Data::Json(Text::Own(text.into()));
         self
     }
 
@@ -181,7 +182,7 @@ impl<R: Rule + Described> RuleTest<R> {
             action: action.name.clone(),
             reference,
             status,
-            answer: answer.map_or(Data::Absent, |answer| Data::Json(answer.to_string())),
+            answer: answer.map_or(Data::Absent, |answer| Data::Json(answer.to_string().into())),
             detail: String::new(),
         };
         self.host.give(Rc::from(action.key.as_str()), payload)

@@ -2,13 +2,15 @@
 
 mod batch;
 mod bindings;
+mod columns;
 mod effects;
 
 use wasmtime::component::{HasData, Instance, InstancePre, Linker};
 use wasmtime::{AsContextMut, Result};
 
 use self::bindings::carpe::rule::{log, types};
-use self::bindings::exports::carpe::rule::{migration, rule};
+use self::bindings::exports::carpe::rule::{columns as wit_columns, migration, rule};
+use self::columns::Columns;
 use crate::rule::{Batch, Description, Effects};
 use crate::sandbox::LogLevel;
 
@@ -54,17 +56,23 @@ impl log::Host for Log<'_> {
 pub(crate) struct Exports {
     rule: rule::GuestIndices,
     migration: Option<migration::GuestIndices>,
+    columns: Option<wit_columns::GuestIndices>,
 }
 
 impl Exports {
-    /// Looks them up; `has_migration` says whether the optional interface is exported.
+    /// Looks them up; `has_migration` and `has_columns` say whether an optional interface is exported.
     ///
     /// # Errors
     /// An interface lacks a function.
-    pub(crate) fn find<T>(component: &InstancePre<T>, has_migration: bool) -> Result<Exports> {
+    pub(crate) fn find<T>(
+        component: &InstancePre<T>,
+        has_migration: bool,
+        has_columns: bool,
+    ) -> Result<Exports> {
         Ok(Exports {
             rule: rule::GuestIndices::new(component)?,
             migration: has_migration.then(|| migration::GuestIndices::new(component)).transpose()?,
+            columns: has_columns.then(|| wit_columns::GuestIndices::new(component)).transpose()?,
         })
     }
 
@@ -77,7 +85,11 @@ impl Exports {
             Some(migration) => Some(migration.load(&mut store, instance)?),
             None => None,
         };
-        Ok(Functions { rule: self.rule.load(&mut store, instance)?, migration })
+        let columns = match &self.columns {
+            Some(columns) => Some((columns.load(&mut store, instance)?, Columns::default())),
+            None => None,
+        };
+        Ok(Functions { rule: self.rule.load(&mut store, instance)?, migration, columns })
     }
 }
 
@@ -86,6 +98,8 @@ impl Exports {
 pub(crate) struct Functions {
     rule: rule::Guest,
     migration: Option<migration::Guest>,
+    /// With room for the columns, which is used again from call to call.
+    columns: Option<(wit_columns::Guest, Columns)>,
 }
 
 impl Functions {
@@ -97,13 +111,25 @@ impl Functions {
         Ok(self.rule.call_init(store, configuration)?.map(Description::from))
     }
 
+    /// In columns, if the guest takes them and the batch fits them; else in records.
     pub(crate) fn handle(
-        &self,
+        &mut self,
         store: impl AsContextMut,
         batch: &Batch<'_>,
     ) -> Result<Result<Effects, String>> {
+        if let Some((guest, columns)) = &mut self.columns
+            && let Some(lent) = columns.lend(batch)
+        {
+            let returned = guest.call_handle_events(store, lent)?;
+            return Ok(returned.and_then(|effects| columns::effects(effects, batch.keys.len())));
+        }
         let returned = batch::lend(batch, |batch| self.rule.call_handle(store, batch))?;
         Ok(returned.map(Effects::from))
+    }
+
+    /// From now on in records only.
+    pub(crate) fn forget_columns(&mut self) {
+        self.columns = None;
     }
 
     /// Without the optional interface nothing is migrated: the state is forgotten by nobody, the

@@ -44,7 +44,9 @@ impl Loaded {
     ) -> Result<Loaded, LoadError> {
         let misfit = |error: wasmtime::Error| LoadError::Misfit { reason: trap::reason(&error) };
         let component = linker.instantiate_pre(component).map_err(misfit)?;
-        let exports = contract::v0_1_0::Exports::find(&component, outline.has_migration()).map_err(misfit)?;
+        let exports =
+            contract::v0_1_0::Exports::find(&component, outline.has_migration(), outline.has_columns())
+                .map_err(misfit)?;
         Ok(Loaded { hash, outline, component, exports })
     }
 }

@@ -89,7 +89,16 @@ impl Outline {
 
     /// Whether it exports the contract's optional interface `migration`.
     pub(super) fn has_migration(&self) -> bool {
-        self.exports.iter().any(|name| split(name) == (contract::MIGRATION, contract::VERSION))
+        self.exports(contract::MIGRATION)
+    }
+
+    /// Whether it exports the contract's optional interface `columns`.
+    pub(super) fn has_columns(&self) -> bool {
+        self.exports(contract::COLUMNS)
+    }
+
+    fn exports(&self, interface: &str) -> bool {
+        self.exports.iter().any(|name| split(name) == (interface, contract::VERSION))
     }
 
     fn import(&mut self, import: &wasmparser::ComponentImport<'_>) -> Result<(), LoadError> {

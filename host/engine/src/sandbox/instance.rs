@@ -72,6 +72,12 @@ impl Instance {
         self.call(cpu, wall, |functions, store| functions.migrate(store, from_version, key, state))
     }
 
+    /// Gives it batches in records only, as if it did not take columns: for tests that compare the two.
+    #[doc(hidden)]
+    pub fn forget_columns(&mut self) {
+        self.functions.forget_columns();
+    }
+
     /// Whether it trapped or overran a limit, and so cannot be used any more.
     pub fn is_dead(&self) -> bool {
         self.dead
@@ -86,13 +92,13 @@ impl Instance {
         &mut self,
         cpu_limit: Duration,
         wall_limit: Duration,
-        function: impl FnOnce(&Functions, &mut Store<State>) -> wasmtime::Result<Result<R, String>>,
+        function: impl FnOnce(&mut Functions, &mut Store<State>) -> wasmtime::Result<Result<R, String>>,
     ) -> Result<R, CallError> {
         if self.dead {
             return Err(CallError::Dead);
         }
         enter(&mut self.store, cpu_limit, wall_limit);
-        let returned = function(&self.functions, &mut self.store);
+        let returned = function(&mut self.functions, &mut self.store);
         self.store.data_mut().leave();
         match returned {
             Ok(Ok(result)) => Ok(result),
@@ -110,8 +116,8 @@ fn new_store(component: &InstancePre<State>, limits: &Limits, log: Arc<dyn Guest
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.effects_bytes);
     store.set_max_component_handles(HANDLES);
-    store.epoch_deadline_callback(|store| {
-        store.data().deadline.check()?;
+    store.epoch_deadline_callback(|mut store| {
+        store.data_mut().deadline.check()?;
         Ok(UpdateDeadline::Continue(1))
     });
     store

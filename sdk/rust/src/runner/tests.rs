@@ -193,11 +193,11 @@ fn how_inputs_are_cut_into_batches_does_not_matter() {
         payload: Payload::Event {
             subscription: 0,
             attributes: Vec::new(),
-            data: Data::Json(text.to_owned()),
+            data: Data::Json(text.to_owned().into()),
         },
     };
     let batch = |state: Option<Vec<u8>>, inputs: Vec<Input>| {
-        runner.handle(Batch { keys: vec![Keyed { name: "a".into(), state }], inputs }).unwrap()
+        runner.handle(Batch { keys: vec![Keyed { name: "a".to_owned().into(), state }], inputs }).unwrap()
     };
     let whole = batch(None, data.map(input).into());
     let mut pieces = Effects::default();
@@ -223,8 +223,8 @@ fn how_inputs_are_cut_into_batches_does_not_matter() {
 fn a_state_that_cannot_be_read_sets_its_keys_inputs_aside_and_stays() {
     let runner = Runner::<Puppet>::new("{}").unwrap();
     let keys = vec![
-        Keyed { name: "a".into(), state: Some(b"{\"sum\":\"x\"}".to_vec()) },
-        Keyed { name: "b".into(), state: None },
+        Keyed { name: "a".to_owned().into(), state: Some(b"{\"sum\":\"x\"}".to_vec()) },
+        Keyed { name: "b".to_owned().into(), state: None },
     ];
     let inputs = [0, 1, 0].map(|key| Input {
         key,
@@ -233,7 +233,7 @@ fn a_state_that_cannot_be_read_sets_its_keys_inputs_aside_and_stays() {
         payload: Payload::Event {
             subscription: 0,
             attributes: Vec::new(),
-            data: Data::Json(r#"{"add":1}"#.to_owned()),
+            data: Data::Json(r#"{"add":1}"#.to_owned().into()),
         },
     });
     let effects = runner.handle(Batch { keys, inputs: inputs.into() }).unwrap();

@@ -11,6 +11,7 @@ use crate::contract::{Batch, Data, Effects, INSTANT_LIMIT, Input, Instant, Keyed
 use crate::pointer;
 use crate::rule::Rule;
 use crate::runner::Runner;
+use crate::text::Text;
 
 /// As many timers a key may have come due before one entry: as in the host, by default.
 const MAX_TIMERS_AT_ONCE: usize = 1_000;
@@ -45,8 +46,10 @@ impl<R: Rule + Described> Host<R> {
             }
             let Some(key) = subscription.key_of(&event) else { continue };
             given = true;
-            let attributes =
-                subscription.attributes.iter().map(|name| event.attribute_value(name).map(str::to_owned));
+            let attributes = subscription
+                .attributes
+                .iter()
+                .map(|name| event.attribute_value(name).map(|value| Text::Own(value.to_owned())));
             let payload = Payload::Event {
                 subscription: position as u32,
                 attributes: attributes.collect(),
@@ -108,7 +111,7 @@ impl<R: Rule + Described> Host<R> {
     fn handle(&mut self, key: Rc<str>, time: Instant, payload: Payload) -> Happened {
         let is_timer = matches!(payload, Payload::Timer { .. });
         let batch = Batch {
-            keys: vec![Keyed { name: Rc::clone(&key), state: self.states.get(&key).cloned() }],
+            keys: vec![Keyed { name: Rc::clone(&key).into(), state: self.states.get(&key).cloned() }],
             inputs: vec![Input { key: 0, time, now: self.now, payload }],
         };
         match self.runner.handle(batch) {

@@ -5,6 +5,7 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "migrating-plugin",
+    inline: "package carpe:host; world every-plugin { include carpe:rule/migrating-plugin@0.1.0; export carpe:rule/columns@0.1.0; }",
+    world: "carpe:host/every-plugin",
     ownership: Borrowing { duplicate_if_necessary: true },
 });

@@ -85,6 +85,6 @@ impl From<types::Failure> for Failure {
     }
 }
 
-fn convert<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
+pub(super) fn convert<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
     list.into_iter().map(B::from).collect()
 }
