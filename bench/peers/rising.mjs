@@ -17,7 +17,7 @@ function take(line) {
   }
 }
 
-// Lines are split here, since `readline` takes most of the time where a line is as cheap as this.
+// Lines are split here: a little faster than `readline`.
 let rest = "";
 for await (const chunk of createReadStream(process.argv[2], { encoding: "utf8", highWaterMark: 1 << 18 })) {
   const lines = (rest + chunk).split("\n");

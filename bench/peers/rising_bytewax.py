@@ -36,8 +36,8 @@ def line(alert):
 
 
 flow = Dataflow("rising")
-# More in a batch makes it no faster.
-lines = op.input("lines", flow, FileSource(sys.argv[1], batch_size=1_000))
+# A large batch, for throughput.
+lines = op.input("lines", flow, FileSource(sys.argv[1], batch_size=10_000))
 readings = op.filter_map("readings", lines, reading)
 found = op.stateful_map("rising", readings, rising)
 op.output("alerts", op.filter_map("print", found, line), StdOutSink())
