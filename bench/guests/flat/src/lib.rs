@@ -25,8 +25,8 @@ struct Reading {
 #[derive(Serialize)]
 struct Alert<'a> {
     gauge: &'a str,
-    n: u64,
     level: i64,
+    n: u64,
 }
 
 /// Writes the effects of a batch. None: the batch is not well-formed, or there is data that is no reading.
@@ -56,7 +56,7 @@ pub fn handle(batch: &[u8], effects: &mut Vec<u8>) -> Option<()> {
             put(&mut moments, b"flood.rising");
             put(&mut moments, format!("{level} cm, and rising").as_bytes());
             put(&mut moments, b"alert");
-            put(&mut moments, &serde_json::to_vec(&Alert { gauge: name, n, level }).ok()?);
+            put(&mut moments, &serde_json::to_vec(&Alert { gauge: name, level, n }).ok()?);
         }
     }
     effects.clear();
