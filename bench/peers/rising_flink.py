@@ -22,14 +22,17 @@ java_gateway.launch_gateway_server_process = launch
 
 
 def main():
-    out = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp())
+    out = folder / "out"
+    # A cluster leaves its libraries behind.
+    os.environ["JVM_ARGS"] = f"-Djava.io.tmpdir={folder}"
     try:
         run(Path(sys.argv[1]).resolve(), out)
         # Parts that are not finished begin with a dot.
         for part in sorted(out.glob("[!.]*")):
             sys.stdout.write(part.read_text())
     finally:
-        shutil.rmtree(out)
+        shutil.rmtree(folder)
 
 
 def run(file, out):
