@@ -53,7 +53,7 @@ fn peer(report: &mut Report, name: &'static str, interpreter: &Path, script: &st
     let version = said(Command::new(interpreter).arg("--version"));
     if version.is_empty() {
         let why = why_missing(interpreter);
-        report.note(format!("{name} is left out: {} does not run{why}", interpreter.display()));
+        report.note(format!("{name} is left out: what runs {script} is not there{why}"));
         return None;
     }
     let packages = match name {
@@ -70,7 +70,10 @@ fn why_missing(interpreter: &Path) -> String {
     let Some(environment) = interpreter.ancestors().nth(2) else { return String::new() };
     let logs = [environment.with_extension("log"), environment.with_file_name("java.log")];
     let last = |path| Some(std::fs::read_to_string(path).ok()?.lines().last()?.to_owned());
-    logs.into_iter().filter_map(last).map(|line| format!("; {line}")).collect()
+    logs.into_iter()
+        .filter_map(last)
+        .map(|line| format!("; {}", line.chars().take(200).collect::<String>()))
+        .collect()
 }
 
 /// `, PACKAGE==VERSION` as a file of requirements has it.
