@@ -1,11 +1,14 @@
 //! The call alone: a batch into a sandboxed rule and its effects out, beside the same rule as a native function.
 
+mod core_wasm;
+mod extism;
+mod flat;
 mod native;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use carpe::rule::{Batch, Input, Keyed, Payload};
 use carpe::sandbox::{GuestLog, Instance, LogLevel, Sandbox, SandboxOptions};
 use carpe::{Data, Limits};
@@ -13,8 +16,10 @@ use carpe::{Data, Limits};
 use crate::Setup;
 use crate::readings::{ABOVE_CM, Readings};
 use crate::report::{Better, Report, Row};
-use crate::rules::component;
+use crate::rules::{self, component};
 use crate::times::in_turn;
+
+use self::core_wasm::CoreRule;
 
 /// Inputs of a batch.
 const BATCHES: [usize; 5] = [1, 16, 64, 256, 1_024];
@@ -25,6 +30,10 @@ const EACH: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
     let mut rule = instance(setup)?;
+    let mut core_rule = CoreRule::new(&rules::module(setup, "rising-core")?)?;
+    same_effects(&mut rule, &mut core_rule)?;
+    // Of those that peers are compared by: how many, of how many keys, and Carpe's time.
+    let mut compared = Vec::new();
     for keys in KEYS {
         for count in BATCHES {
             let inputs = Inputs::new(count, keys);
@@ -36,18 +45,55 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
                 let effects = native::handle(&inputs.batch(), ABOVE_CM);
                 assert!(effects.is_ok_and(|effects| !effects.states.is_empty()), "the function handles");
             };
-            let found = in_turn(setup.runs, EACH, &mut [&mut sandboxed, &mut native]);
-            let per_input = |nanoseconds: f64| nanoseconds / count as f64;
-            let name = format!("handle/batch-{count}/keys-{keys}");
-            let row =
-                Row::new(name, "ns/input", Better::Lower, per_input(found[0]), "native", per_input(found[1]));
+            let mut core = || {
+                let effects = core_rule.handle(&inputs.batch());
+                assert!(effects.is_ok_and(|effects| !effects.states.is_empty()), "the module handles");
+            };
+            let with_peers = keys == 1_000 && matches!(count, 1 | 64 | 256);
+            let mut things: Vec<&mut dyn FnMut()> = vec![&mut sandboxed, &mut native];
+            if with_peers {
+                things.push(&mut core);
+            }
+            let found = in_turn(setup.runs, EACH, &mut things);
+            let row = row_of("", count, keys, found[0], "native", found[1]);
             report.row(match (count, keys) {
                 (256, 1_000) => row.target(2.3),
                 (1, _) => row.target(5.0),
                 _ => row,
             });
+            if with_peers {
+                report.row(row_of("core-wasm/", count, keys, found[0], "wasmtime, core module", found[2]));
+                compared.push((count, keys, found[0]));
+            }
         }
     }
+    if !setup.short {
+        let batches: Vec<_> = compared.iter().map(|&(count, keys, _)| (count, keys)).collect();
+        if let Some(found) = extism::measure(setup, report, &batches)? {
+            for (&(count, keys, ours), theirs) in compared.iter().zip(found) {
+                report.row(row_of("extism/", count, keys, ours, "Extism, from Python", theirs));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nanoseconds of a call as a row of nanoseconds per input.
+fn row_of(peer: &str, count: usize, keys: usize, ours: f64, baseline: &str, other: f64) -> Row {
+    let per_input = |nanoseconds: f64| nanoseconds / count as f64;
+    let name = format!("handle/{peer}batch-{count}/keys-{keys}");
+    Row::new(name, "ns/input", Better::Lower, per_input(ours), baseline, per_input(other))
+}
+
+/// All that are measured come to the same states and as many moments.
+fn same_effects(rule: &mut Instance, core_rule: &mut CoreRule) -> Result<()> {
+    // So many that some gauges stand high.
+    let inputs = Inputs::new(4_000, 20);
+    let (ours, theirs) = (rule.handle(&inputs.batch())?, core_rule.handle(&inputs.batch())?);
+    let native = native::handle(&inputs.batch(), ABOVE_CM)?;
+    ensure!(!native.moments.is_empty(), "no gauge stands high: nothing is compared");
+    ensure!(theirs == native, "the core module and the function come to other effects");
+    ensure!(ours.moments.len() == native.moments.len(), "the rule comes to other moments");
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod handle;
 mod machine;
+mod peers;
 mod pipeline;
 mod process;
 mod readings;

@@ -1,109 +1,45 @@
 //! The whole way: a file of events in, alerts out, with journal and sandbox, beside programs that have neither, and beside
 //! stream processors. All must give the same alerts.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod contender;
+
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::Setup;
-use crate::process::{self, Usage};
-use crate::readings::{self, ABOVE_CM};
+use crate::readings;
 use crate::report::{Better, Report, Row};
-use crate::rules::component;
 use crate::times::median;
+use crate::{Setup, peers, process};
 
-/// A program that does the job.
-struct Contender {
-    name: &'static str,
-    command: Box<dyn Fn(&Path) -> Result<Command>>,
-    usages: Vec<Usage>,
-}
+use self::contender::{Contender, carpe, plain};
 
-impl Contender {
-    fn new(name: &'static str, command: impl Fn(&Path) -> Result<Command> + 'static) -> Contender {
-        Contender { name, command: Box::new(command), usages: Vec::new() }
-    }
-
-    fn per_second(&self, events: u64) -> f64 {
-        events as f64 / median(self.usages.iter().map(|usage| usage.wall.as_secs_f64()).collect())
-    }
-
-    fn per_cpu_second(&self, events: u64) -> f64 {
-        events as f64 / median(self.usages.iter().map(|usage| usage.cpu.as_secs_f64()).collect())
-    }
-
-    fn peak_mib(&self) -> f64 {
-        median(self.usages.iter().map(|usage| usage.peak_bytes as f64 / f64::from(1 << 20)).collect())
-    }
-}
+/// A peer that takes long runs no more often than this.
+const SLOW_RUNS: usize = 3;
 
 pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
     let events = if setup.short { 200_000 } else { 1_000_000 };
     let file = readings::file(&setup.folder, events)?;
     let mut contenders = vec![
-        Contender::new("durable", carpe(setup, "durable")?),
-        Contender::new("relaxed", carpe(setup, "relaxed")?),
-        Contender::new("plain Rust", plain),
+        Contender::new("durable", setup.runs, carpe(setup, "durable")?),
+        Contender::new("relaxed", setup.runs, carpe(setup, "relaxed")?),
+        Contender::new("plain Rust", setup.runs, plain),
     ];
-    let mut alerts = None;
-    for run in 0..=setup.runs {
-        for contender in &mut contenders {
-            let output = setup.folder.join("alerts");
-            let usage = process::run(&mut (contender.command)(&file)?, &output)?;
-            let found = alerts_of(&std::fs::read_to_string(&output)?);
-            let (count, hash) = alerts.get_or_insert(found);
-            if *hash != found.1 {
-                bail!(
-                    "{} gives {} alerts with another hash than the first, which gave {count}",
-                    contender.name,
-                    found.0
-                );
-            }
-            // The first run is cold.
-            if run > 0 {
-                contender.usages.push(usage);
-            }
-        }
+    for peer in peers::pipelines(setup, report)? {
+        let runs = if matches!(peer.name, "Bytewax" | "Flink SQL") { SLOW_RUNS } else { setup.runs };
+        contenders.push(Contender::new(peer.name, runs.min(setup.runs), move |file| {
+            let mut command = peer.command();
+            command.arg(file);
+            Ok(command)
+        }));
     }
-    let (count, _) = alerts.context("no run")?;
+    start_up(setup, report, &mut contenders)?;
+    let count = measure(setup, &mut contenders, &file)?;
     report.note(format!("pipeline: {events} events, {count} alerts, the same from all"));
     let (ours, others) = contenders.split_at(2);
     let (durable, relaxed) = (&ours[0], &ours[1]);
     for other in others {
-        let name = other.name.to_lowercase().replace(' ', "-");
-        let cpu = Row::new(
-            format!("pipeline/durable/cpu/{name}"),
-            "events/CPU-s",
-            Better::Higher,
-            durable.per_cpu_second(events),
-            other.name,
-            other.per_cpu_second(events),
-        );
-        let wall = Row::new(
-            format!("pipeline/durable/wall/{name}"),
-            "events/s",
-            Better::Higher,
-            durable.per_second(events),
-            other.name,
-            other.per_second(events),
-        );
-        let memory = Row::new(
-            format!("pipeline/durable/memory/{name}"),
-            "MiB",
-            Better::Lower,
-            durable.peak_mib(),
-            other.name,
-            other.peak_mib(),
-        );
-        report.row(if other.name == "plain Rust" { cpu.target(0.4) } else { cpu });
-        report.row(match other.name {
-            "Node" => wall.target(2.0),
-            "Bytewax" => wall.target(12.0),
-            "Flink SQL" => wall.target(30.0),
-            _ => wall,
-        });
-        report.row(memory.told());
+        compare(report, events, durable, other);
     }
     report.row(
         Row::new(
@@ -119,39 +55,90 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// `carpe run` to the file's end, on embedded defaults.
-fn carpe(setup: &Setup, durability: &'static str) -> Result<impl Fn(&Path) -> Result<Command> + 'static> {
-    let folder = setup.folder.join(format!("pipeline-{durability}"));
-    let plugins = folder.join("plugins");
-    std::fs::create_dir_all(&plugins)?;
-    std::fs::copy(component(setup, "bench/guests/rising")?, plugins.join("rising.wasm"))?;
-    std::fs::write(plugins.join("rising.toml"), format!("[configuration]\nabove_cm = {ABOVE_CM}\n"))?;
-    std::fs::write(folder.join("carpe.toml"), format!("[journal]\ndurability = '{durability}'\n"))?;
-    let carpe = setup.carpe.clone();
-    Ok(move |file: &Path| {
-        let data = folder.join("data");
-        if data.exists() {
-            // All but what is compiled: every start but the first has that.
-            for entry in std::fs::read_dir(&data)? {
-                let path = entry?.path();
-                match path.file_name().is_some_and(|name| name == "cache") {
-                    true => {}
-                    false if path.is_dir() => std::fs::remove_dir_all(&path)?,
-                    false => std::fs::remove_file(&path)?,
-                }
+/// How long each takes for a single event. A peer that cannot do that is left out.
+fn start_up(setup: &Setup, report: &mut Report, contenders: &mut Vec<Contender>) -> Result<()> {
+    let file = readings::file(&setup.folder, 1)?;
+    let output = setup.folder.join("alerts");
+    let mut times = Vec::new();
+    for (place, contender) in std::mem::take(contenders).into_iter().enumerate() {
+        let runs = (0..=contender.runs).map(|_| process::run(&mut contender.command(&file)?, &output));
+        match runs.collect::<Result<Vec<_>>>() {
+            Ok(usages) => {
+                let warm = usages.iter().skip(1).map(|usage| usage.wall.as_secs_f64() * 1e3).collect();
+                times.push((contender.name, median(warm)));
+                contenders.push(contender);
             }
+            Err(error) if place > 2 => report.note(format!("{} is left out: {error:#}", contender.name)),
+            Err(error) => return Err(error),
         }
-        let mut command = Command::new(&carpe);
-        command.current_dir(&folder).arg("run").arg("--once").arg(file).args(["--data", "data"]);
-        Ok(command)
-    })
+    }
+    let durable = times.first().map_or(0.0, |(_, time)| *time);
+    for (name, time) in times.into_iter().skip(2) {
+        let row = format!("pipeline/startup/{}", name.to_lowercase().replace(' ', "-"));
+        report.row(Row::new(row, "ms", Better::Lower, durable, name, time).told());
+    }
+    Ok(())
 }
 
-fn plain(file: &Path) -> Result<Command> {
-    let program: PathBuf = std::env::current_exe()?.with_file_name("plain");
-    let mut command = Command::new(program);
-    command.arg(file);
-    Ok(command)
+/// Runs all in turn. Returns how many alerts there are.
+fn measure(setup: &Setup, contenders: &mut [Contender], file: &Path) -> Result<usize> {
+    let mut alerts = None;
+    for run in 0..=setup.runs {
+        for contender in contenders.iter_mut().filter(|contender| run <= contender.runs) {
+            let output = setup.folder.join("alerts");
+            let usage = process::run(&mut contender.command(file)?, &output)?;
+            let found = alerts_of(&std::fs::read_to_string(&output)?);
+            let (count, hash) = alerts.get_or_insert(found);
+            if *hash != found.1 {
+                bail!(
+                    "{} gives {} alerts with another hash than the first, which gave {count}",
+                    contender.name,
+                    found.0
+                );
+            }
+            // The first run is cold.
+            if run > 0 {
+                contender.usages.push(usage);
+            }
+        }
+    }
+    alerts.map(|(count, _)| count).context("no run")
+}
+
+fn compare(report: &mut Report, events: u64, durable: &Contender, other: &Contender) {
+    let name = other.name.to_lowercase().replace(' ', "-");
+    let cpu = Row::new(
+        format!("pipeline/durable/cpu/{name}"),
+        "events/CPU-s",
+        Better::Higher,
+        durable.per_cpu_second(events),
+        other.name,
+        other.per_cpu_second(events),
+    );
+    let wall = Row::new(
+        format!("pipeline/durable/wall/{name}"),
+        "events/s",
+        Better::Higher,
+        durable.per_second(events),
+        other.name,
+        other.per_second(events),
+    );
+    let memory = Row::new(
+        format!("pipeline/durable/memory/{name}"),
+        "MiB",
+        Better::Lower,
+        durable.peak_mib(),
+        other.name,
+        other.peak_mib(),
+    );
+    report.row(if other.name == "plain Rust" { cpu.target(0.4) } else { cpu });
+    report.row(match other.name {
+        "Node" => wall.target(2.0),
+        "Bytewax" => wall.target(12.0),
+        "Flink SQL" => wall.target(30.0),
+        _ => wall,
+    });
+    report.row(memory.told());
 }
 
 /// How many alerts a program printed, and a hash of them in order. An alert is a JSON object at the end of a line.
