@@ -4,6 +4,7 @@
 //! baseline that is measured in the same run, in turn with it, and medians are compared.
 #![forbid(unsafe_code)]
 
+mod daemon;
 mod handle;
 mod machine;
 mod peers;
