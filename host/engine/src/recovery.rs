@@ -124,7 +124,7 @@ pub(crate) fn known_ids(journal: &dyn Journal, limits: KnownLimits) -> Result<Kn
     while position < journal.end() {
         for entry in journal.read(position, 4 << 20)? {
             if let Body::Event(event) = &entry.body {
-                known.insert(event, entry.instant);
+                known.insert(known.key(event), entry.instant);
                 known.forget_old();
             }
             position = entry.position + 1;

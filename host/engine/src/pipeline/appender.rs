@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Monotonic};
 use tokio::sync::oneshot;
 
 use super::intake::{Accepted, Done, EventsRequest, Intake, Own, SubmitError};
-use super::known::KnownIds;
+use super::known::{EventKey, KnownIds};
 use super::timeline::{Stamp, Timeline, wall_clock};
 use crate::event::{AdmitError, Instant};
 use crate::journal::{Body, Entry, Epoch, Journal, JournalError, Position};
@@ -164,7 +164,7 @@ impl Appender {
         for (place, body) in own.bodies.into_iter().enumerate() {
             if let Body::Event(event) = &body {
                 // A route back into the host: its id is the action's idempotency key.
-                if !self.known.insert(event, instant) {
+                if !self.known.insert(self.known.key(event), instant) {
                     left_out.push((place, body));
                     continue;
                 }
@@ -196,8 +196,12 @@ impl Appender {
             }
         }
         let mut accepted = Accepted { accepted: 0, repeated: 0, first_position: None };
-        for (event, instant) in request.events.into_iter().zip(instants) {
-            if !self.known.insert(&event, instant) {
+        // One after the other in each step: what is looked for far away in memory is then looked for at the same time.
+        let keys: Vec<EventKey> = request.events.iter().map(|event| self.known.key(event)).collect();
+        let new: Vec<bool> =
+            keys.into_iter().zip(&instants).map(|(key, instant)| self.known.insert(key, *instant)).collect();
+        for ((event, instant), new) in request.events.into_iter().zip(instants).zip(new) {
+            if !new {
                 accepted.repeated += 1;
                 continue;
             }

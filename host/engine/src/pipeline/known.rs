@@ -31,14 +31,17 @@ impl Default for KnownLimits {
 
 /// 128 bits that stand for `source` and `id`: a hash under a secret of the process's own, so that nobody can look for two
 /// events with the same.
-type EventKey = u128;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventKey([u64; 2]);
 
 /// What is looked up each time is small, so that it stays in the caches: for each event five bytes in a table, which say
 /// where in the row of all it is; the row is only written at its end.
 pub(crate) struct KnownIds {
     limits: KnownLimits,
     /// Oldest first.
-    order: VecDeque<(Instant, EventKey)>,
+    row: VecDeque<EventKey>,
+    /// How many of them in turn are stamped with which instant.
+    instants: VecDeque<(Instant, usize)>,
     /// The number of the oldest, counted from the start; it may wrap around.
     first: u32,
     /// The numbers of all.
@@ -54,69 +57,80 @@ impl KnownIds {
         let room = limits.events.min(ROOM_AT_FIRST);
         KnownIds {
             limits: KnownLimits { events: limits.events.min(MOST), ..limits },
-            order: VecDeque::with_capacity(room),
+            row: VecDeque::with_capacity(room),
+            instants: VecDeque::new(),
             first: 0,
             table: HashTable::with_capacity(room),
             secret: SipHasher13::new_with_keys(secret[0], secret[1]),
         }
     }
 
-    /// Remembers an event that is stamped `now`. `false`: it is known already.
-    pub(crate) fn insert(&mut self, event: &Event, now: Instant) -> bool {
-        let key = self.key(event);
-        let (order, first) = (&self.order, self.first);
-        let known = |number: u32| order.get(number.wrapping_sub(first) as usize).map(|(_, key)| *key);
-        let is_it = |&number: &u32| known(number) == Some(key);
-        match self.table.entry(hash(key), is_it, |&number| known(number).map_or(0, hash)) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                // It fits: there are never more than `MOST`, and one group.
-                place.insert(first.wrapping_add(order.len() as u32));
-                self.order.push_back((now, key));
-                true
-            }
+    pub(crate) fn key(&self, event: &Event) -> EventKey {
+        let mut hasher = self.secret;
+        hasher.write_u64(event.source.len() as u64);
+        hasher.write(event.source.as_bytes());
+        hasher.write(event.id.as_bytes());
+        let hash = hasher.finish128();
+        EventKey([hash.h1, hash.h2])
+    }
+
+    /// Remembers an event that is stamped `now`, which is not before the one before it. `false`: it is known already.
+    pub(crate) fn insert(&mut self, key: EventKey, now: Instant) -> bool {
+        let (row, first) = (&self.row, self.first);
+        let known = |number: u32| row.get(number.wrapping_sub(first) as usize);
+        let is_it = |&number: &u32| known(number) == Some(&key);
+        match self.table.entry(key.hash(), is_it, |&number| known(number).map_or(0, EventKey::hash)) {
+            Entry::Occupied(_) => return false,
+            // It fits: there are never more than `MOST`, and one group.
+            Entry::Vacant(place) => place.insert(first.wrapping_add(row.len() as u32)),
+        };
+        self.row.push_back(key);
+        match self.instants.back_mut() {
+            Some((instant, count)) if *instant == now => *count += 1,
+            _ => self.instants.push_back((now, 1)),
         }
+        true
     }
 
     /// Takes back the last so many that were new: they were not journaled after all.
     pub(crate) fn take_back(&mut self, count: usize) {
         for _ in 0..count {
-            let Some((_, key)) = self.order.pop_back() else { return };
-            self.remove(key, self.first.wrapping_add(self.order.len() as u32));
+            let Some(key) = self.row.pop_back() else { return };
+            self.remove(key, self.first.wrapping_add(self.row.len() as u32));
+            if let Some((_, left)) = self.instants.back_mut() {
+                *left -= 1;
+            }
+            self.instants.pop_back_if(|(_, left)| *left == 0);
         }
     }
 
     /// Forgets those past the limits.
     pub(crate) fn forget_old(&mut self) {
-        let Some(&(now, _)) = self.order.back() else { return };
-        while let Some(&(seen, old)) = self.order.front() {
-            if self.order.len() <= self.limits.events && seen.saturating_add(self.limits.window_ms) >= now {
+        let Some(&(now, _)) = self.instants.back() else { return };
+        while let Some((instant, left)) = self.instants.front_mut() {
+            if self.row.len() <= self.limits.events && instant.saturating_add(self.limits.window_ms) >= now {
                 break;
             }
-            self.order.pop_front();
-            self.remove(old, self.first);
+            *left -= 1;
+            self.instants.pop_front_if(|(_, left)| *left == 0);
+            let Some(key) = self.row.pop_front() else { break };
+            self.remove(key, self.first);
             self.first = self.first.wrapping_add(1);
         }
     }
 
     fn remove(&mut self, key: EventKey, number: u32) {
-        if let Ok(place) = self.table.find_entry(hash(key), |known| *known == number) {
+        if let Ok(place) = self.table.find_entry(key.hash(), |known| *known == number) {
             place.remove();
         }
     }
-
-    fn key(&self, event: &Event) -> EventKey {
-        let mut hasher = self.secret;
-        hasher.write_u64(event.source.len() as u64);
-        hasher.write(event.source.as_bytes());
-        hasher.write(event.id.as_bytes());
-        hasher.finish128().as_u128()
-    }
 }
 
-/// A key is a hash already.
-fn hash(key: EventKey) -> u64 {
-    key as u64
+impl EventKey {
+    /// It is one already.
+    fn hash(&self) -> u64 {
+        self.0[0]
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +145,7 @@ mod tests {
     fn forgets_by_count_and_by_time() {
         let mut known = KnownIds::new(KnownLimits { events: 2, window_ms: 100 });
         let mut insert = |id: &str, now| {
-            let new = known.insert(&event(id), now);
+            let new = known.insert(known.key(&event(id)), now);
             known.forget_old();
             new
         };
@@ -147,11 +161,14 @@ mod tests {
     #[test]
     fn what_is_taken_back_is_new_again() {
         let mut known = KnownIds::new(KnownLimits::default());
-        assert!(known.insert(&event("1"), 0) && known.insert(&event("2"), 0) && known.insert(&event("3"), 0));
-        known.take_back(2);
-        assert!(
-            !known.insert(&event("1"), 0) && known.insert(&event("2"), 0) && known.insert(&event("3"), 0)
-        );
+        let mut insert = |ids: [(&str, Instant); 3], back| {
+            let new = ids.map(|(id, now)| known.insert(known.key(&event(id)), now));
+            known.take_back(back);
+            new
+        };
+        assert_eq!(insert([("1", 0), ("2", 0), ("3", 7)], 2), [true; 3]);
+        assert_eq!(insert([("1", 1), ("2", 1), ("3", 2)], 2), [false, true, true]);
+        assert_eq!(insert([("1", 3), ("2", 3), ("2", 3)], 0), [false, true, false]);
     }
 
     #[test]
