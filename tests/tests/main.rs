@@ -1,6 +1,7 @@
 //! The host from end to end: what it promises, and what guests, files and crashes do to break it.
 #![expect(clippy::expect_used, clippy::panic, reason = "what tests share may panic as tests do")]
 
+mod columns;
 mod crash;
 mod embed;
 mod faults;

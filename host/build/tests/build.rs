@@ -50,6 +50,9 @@ fn every_plugin_needs_nothing_but_the_log() {
                 );
             }
             assert!(exports.contains("carpe:rule/rule@0.1.0"), "{} exports {exports:?}", folder.display());
+            // All but the one that is written without the SDK.
+            let has_columns = exports.contains("carpe:rule/columns@0.1.0");
+            assert_eq!(has_columns, !folder.ends_with("hostile"), "{}", folder.display());
             let migrates = folder.ends_with("counter-migrating");
             assert_eq!(exports.contains("carpe:rule/migration@0.1.0"), migrates, "{}", folder.display());
         }

@@ -1,5 +1,6 @@
 //! Finds one value in a JSON text without building the others.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -8,20 +9,26 @@ use serde_json::value::RawValue;
 /// The text of what stands at a JSON Pointer (RFC 6901). `None`: nothing. Of a name that comes twice the last
 /// counts, as in a parsed document. The whole text is read, so an error anywhere in it is found.
 pub(crate) fn find<'t>(json: &'t str, pointer: &str) -> Result<Option<&'t str>, serde_json::Error> {
-    let mut value = serde_json::from_str::<&RawValue>(json)?;
-    if pointer.is_empty() {
-        return Ok(Some(value.get()));
-    }
-    let Some(path) = pointer.strip_prefix('/') else { return Ok(None) };
+    let Some(path) = pointer.strip_prefix('/') else {
+        let value = serde_json::from_str::<&RawValue>(json)?;
+        return Ok(pointer.is_empty().then_some(value.get()));
+    };
+    let mut text = json;
     for name in path.split('/') {
-        let name = name.replace("~1", "/").replace("~0", "~");
-        let mut deserializer = serde_json::Deserializer::from_str(value.get());
-        match deserializer.deserialize_any(Child { name: &name })? {
-            Some(child) => value = child,
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let child = deserializer.deserialize_any(Child { name: &unescaped(name) })?;
+        // Of the whole text this finds what follows it; of a part there is nothing to be found.
+        deserializer.end()?;
+        match child {
+            Some(child) => text = child.get(),
             None => return Ok(None),
         }
     }
-    Ok(Some(value.get()))
+    Ok(Some(text))
+}
+
+fn unescaped(name: &str) -> Cow<'_, str> {
+    if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name.into() }
 }
 
 /// Reads a value and keeps of it the part with this name, or index in a list.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic as tests do")]
 
 mod calls;
+mod columns;
 mod guest;
 mod limits;
 mod loading;
