@@ -103,7 +103,7 @@ fn same(
     }
     let found = columns.handle(&batch);
     assert_eq!(found, records.handle(&batch), "batch {number}: {batch:?}");
-    found.unwrap_or_default()
+    found.expect("no batch fails as a whole")
 }
 
 fn json(text: String) -> Data {
@@ -169,6 +169,8 @@ fn ledger() {
 
 #[test]
 fn echo_with_attributes() {
+    // As deep as serde_json goes: the stack must do.
+    let deep = format!("{}{}", "[".repeat(127), "]".repeat(127));
     check(&guest("echo"), "{}", 4, |chance| {
         let data = one_of(
             chance,
@@ -178,6 +180,7 @@ fn echo_with_attributes() {
                 r#""text""#,
                 "null",
                 r#"{"a":[0,null]}"#,
+                &deep,
             ],
         );
         let note = one_of(chance, &["", "n", "ä\n", "a longer note of what is said"]).to_owned();
