@@ -85,6 +85,9 @@ fn main() -> Result<ExitCode> {
     for (name, run) in GROUPS {
         if args.only.is_empty() || args.only.iter().any(|wanted| wanted == name) {
             run(&setup, &mut report).with_context(|| format!("in the group `{name}`"))?;
+            if let Some(twice) = report.twice() {
+                anyhow::bail!("in the group `{name}`: there are two rows `{twice}`");
+            }
         }
     }
     print!("{}", report.table());
