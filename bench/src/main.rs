@@ -6,6 +6,7 @@
 
 mod daemon;
 mod handle;
+mod languages;
 mod machine;
 mod peers;
 mod pipeline;
@@ -63,7 +64,8 @@ pub(crate) struct Setup {
 type Group = fn(&Setup, &mut Report) -> Result<()>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 2] = [("handle", handle::run), ("pipeline", pipeline::run)];
+const GROUPS: [(&str, Group); 3] =
+    [("handle", handle::run), ("languages", languages::run), ("pipeline", pipeline::run)];
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
