@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod daemon;
+mod depth;
 mod handle;
 mod languages;
 mod machine;
@@ -64,8 +65,12 @@ pub(crate) struct Setup {
 type Group = fn(&Setup, &mut Report) -> Result<()>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 3] =
-    [("handle", handle::run), ("languages", languages::run), ("pipeline", pipeline::run)];
+const GROUPS: [(&str, Group); 4] = [
+    ("handle", handle::run),
+    ("languages", languages::run),
+    ("pipeline", pipeline::run),
+    ("depth", depth::run),
+];
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
