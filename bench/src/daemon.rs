@@ -1,6 +1,7 @@
 //! A real `carpe run`, as a child process with listeners on free ports, and what it uses while it lives.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -174,12 +175,13 @@ impl Drop for Daemon {
     }
 }
 
-/// All that lies in a folder, in bytes.
+/// What all that lies in a folder takes on the disk, in bytes.
 fn bytes_of(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let bytes = |entry: fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => bytes_of(&entry.path()),
-        Ok(metadata) => metadata.len(),
+        // What it takes, not how long it is: files are made longer than what is in them so far.
+        Ok(metadata) => metadata.blocks() * 512,
         Err(_) => 0,
     };
     entries.map(bytes).sum()

@@ -3,7 +3,7 @@
 mod core_wasm;
 mod extism;
 mod flat;
-mod native;
+pub(crate) mod native;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const KEYS: [usize; 2] = [10, 1_000];
 const EACH: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
-    let mut rule = instance(setup)?;
+    let mut rule = instance(setup, "bench/guests/rising")?;
     let mut core_rule = CoreRule::new(&rules::module(setup, "rising-core")?)?;
     same_effects(&mut rule, &mut core_rule)?;
     // Of those that peers are compared by: how many, of how many keys, and Carpe's time.
@@ -103,9 +103,10 @@ impl GuestLog for Silent {
     fn line(&self, _: LogLevel, _: &str) {}
 }
 
-fn instance(setup: &Setup) -> Result<Instance> {
+/// An instance of a rule that is configured as `rising` is, by the folder of its source.
+pub(crate) fn instance(setup: &Setup, folder: &str) -> Result<Instance> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
-    let rule = sandbox.load(&std::fs::read(component(setup, "bench/guests/rising")?)?)?;
+    let rule = sandbox.load(&std::fs::read(component(setup, folder)?)?)?;
     let configuration = format!(r#"{{"above_cm":{ABOVE_CM}}}"#);
     Ok(rule.instantiate(&configuration, &Limits::default(), Arc::new(Silent))?.0)
 }

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod daemon;
+mod depth;
 mod handle;
+mod languages;
 mod machine;
 mod peers;
 mod pipeline;
@@ -63,7 +65,12 @@ pub(crate) struct Setup {
 type Group = fn(&Setup, &mut Report) -> Result<()>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 2] = [("handle", handle::run), ("pipeline", pipeline::run)];
+const GROUPS: [(&str, Group); 4] = [
+    ("handle", handle::run),
+    ("languages", languages::run),
+    ("pipeline", pipeline::run),
+    ("depth", depth::run),
+];
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
@@ -85,6 +92,9 @@ fn main() -> Result<ExitCode> {
     for (name, run) in GROUPS {
         if args.only.is_empty() || args.only.iter().any(|wanted| wanted == name) {
             run(&setup, &mut report).with_context(|| format!("in the group `{name}`"))?;
+            if let Some(twice) = report.twice() {
+                anyhow::bail!("in the group `{name}`: there are two rows `{twice}`");
+            }
         }
     }
     print!("{}", report.table());

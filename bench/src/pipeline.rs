@@ -61,7 +61,7 @@ fn start_up(setup: &Setup, report: &mut Report, contenders: &mut Vec<Contender>)
     let output = setup.folder.join("alerts");
     let mut times = Vec::new();
     for (place, contender) in std::mem::take(contenders).into_iter().enumerate() {
-        let runs = (0..=contender.runs).map(|_| process::run(&mut contender.command(&file)?, &output));
+        let runs = (0..=contender.runs).map(|_| process::run(&contender.command(&file)?, &output));
         match runs.collect::<Result<Vec<_>>>() {
             Ok(usages) => {
                 let warm = usages.iter().skip(1).map(|usage| usage.wall.as_secs_f64() * 1e3).collect();
@@ -86,7 +86,7 @@ fn measure(setup: &Setup, contenders: &mut [Contender], file: &Path) -> Result<u
     for run in 0..=setup.runs {
         for contender in contenders.iter_mut().filter(|contender| run <= contender.runs) {
             let output = setup.folder.join("alerts");
-            let usage = process::run(&mut contender.command(file)?, &output)?;
+            let usage = process::run(&contender.command(file)?, &output)?;
             let found = alerts_of(&std::fs::read_to_string(&output)?);
             let (count, hash) = alerts.get_or_insert(found);
             if *hash != found.1 {

@@ -1,12 +1,12 @@
 //! Whole processes: what a command took, by the system's own account.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use wait4::Wait4 as _;
+use serde::Deserialize;
 
 /// What one run of a command took.
 #[derive(Clone, Copy, Debug)]
@@ -18,26 +18,58 @@ pub(crate) struct Usage {
     pub(crate) peak_bytes: u64,
 }
 
-/// Runs a command to its end; its output goes to a file.
-pub(crate) fn run(command: &mut Command, output: &Path) -> Result<Usage> {
-    let shown = format!("{command:?}");
-    let file = File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
-    let log = log_of(output);
-    command.stdin(Stdio::null()).stdout(file).stderr(File::create(&log)?);
-    let begun = Instant::now();
-    let mut child = command.spawn().with_context(|| format!("cannot run {shown}"))?;
-    let ended = child.wait4()?;
-    let wall = begun.elapsed();
-    if !ended.status.success() {
-        let log = std::fs::read_to_string(&log).unwrap_or_default();
-        let last: Vec<&str> = log.lines().rev().take(5).collect();
-        bail!("{shown}: {}: {}", ended.status, last.join(" | "));
-    }
-    let cpu = ended.rusage.utime + ended.rusage.stime;
-    Ok(Usage { wall, cpu, peak_bytes: ended.rusage.maxrss })
+/// What the launcher writes.
+#[derive(Deserialize)]
+struct Took {
+    wall_ns: u64,
+    cpu_ns: u64,
+    peak_bytes: u64,
+    success: bool,
+    status: String,
 }
 
-/// Where a command's errors went.
-fn log_of(output: &Path) -> PathBuf {
-    output.with_extension("log")
+/// Runs a command to its end; its output goes to a file. What it is told beside its arguments is its folder and
+/// its environment.
+///
+/// By way of a small launcher: the peak of a child counts from what its parent had, and this process may be large.
+pub(crate) fn run(command: &Command, output: &Path) -> Result<Usage> {
+    let shown = format!("{command:?}");
+    let file = File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
+    let (log, took) = (output.with_extension("log"), output.with_extension("took"));
+    // Not that of a run before, whatever happens.
+    let _ = fs::remove_file(&took);
+    let ended = launcher(command, &took)?
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(File::create(&log)?)
+        .status()
+        .with_context(|| format!("cannot run {shown}"))?;
+    let found = fs::read(&took).ok().and_then(|text| serde_json::from_slice::<Took>(&text).ok());
+    let status = match found {
+        Some(Took { wall_ns, cpu_ns, peak_bytes, success: true, .. }) => {
+            let (wall, cpu) = (Duration::from_nanos(wall_ns), Duration::from_nanos(cpu_ns));
+            return Ok(Usage { wall, cpu, peak_bytes });
+        }
+        Some(took) => took.status,
+        None => ended.to_string(),
+    };
+    let log = fs::read_to_string(&log).unwrap_or_default();
+    let last: Vec<&str> = log.lines().rev().take(5).collect();
+    bail!("{shown}: {status}: {}", last.join(" | "))
+}
+
+/// The same command, to be run by the launcher that lies beside this program.
+fn launcher(command: &Command, took: &Path) -> Result<Command> {
+    let mut launcher = Command::new(std::env::current_exe()?.with_file_name("launch"));
+    launcher.arg(std::path::absolute(took)?).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        launcher.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => launcher.env(name, value),
+            None => launcher.env_remove(name),
+        };
+    }
+    Ok(launcher)
 }

@@ -1,5 +1,6 @@
 //! What was measured, as lines, as a table and as JSON.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -109,6 +110,12 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// A name that more than one figure has: which of them a recorded ratio is compared with would be a guess.
+    pub(crate) fn twice(&self) -> Option<&str> {
+        let mut known = HashSet::new();
+        self.rows.iter().map(|row| row.name.as_str()).find(|name| !known.insert(*name))
+    }
+
     /// Takes a remark, and prints it.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
@@ -215,6 +222,15 @@ mod tests {
             let found = report(better, now).worse_than(&report(better, recorded));
             assert_eq!(found.len(), worse, "{better:?} {recorded} {now}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_found() {
+        let mut report = report(Better::Lower, 1.0);
+        report.rows.push(Row::new("g/y", "ns", Better::Lower, 1.0, "native", 1.0));
+        assert_eq!(report.twice(), None);
+        report.rows.push(Row::new("g/x", "ns", Better::Lower, 2.0, "native", 1.0));
+        assert_eq!(report.twice(), Some("g/x"));
     }
 
     #[test]
