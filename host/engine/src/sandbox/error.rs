@@ -134,13 +134,13 @@ pub enum CallError {
     /// It took too much CPU time.
     #[error("it took more than {limit:?} of CPU time")]
     CpuTime {
-        /// The limit. The guest was stopped up to a tick (10 ms) later.
+        /// The limit. The guest was stopped up to two ticks (10 ms each) later.
         limit: Duration,
     },
     /// It took too long by the clock, though it did not take too much CPU time.
     #[error("it took more than {limit:?} by the clock, though less of CPU time: the machine is overloaded")]
     WallTime {
-        /// The limit. The guest was stopped up to a tick (10 ms) later.
+        /// The limit. The guest was stopped up to two ticks (10 ms each) later.
         limit: Duration,
     },
     /// It trapped after it was refused more memory.
