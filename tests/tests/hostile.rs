@@ -225,7 +225,8 @@ fn refusals() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ("module", module, "", "it is a core WebAssembly module, not a component"),
         ("truncated", whole[..whole.len() / 2].to_vec(), "", "it ends in the middle"),
         ("noise", noise.clone(), "", "it is not WebAssembly"),
-        ("noise-inside", [&whole[..1_000], &noise].concat(), "", "it is not a valid component"),
+        // Where a section would begin, and none is of that kind.
+        ("noise-inside", [&whole[..], &[0xff], &noise].concat(), "", "it is not a valid component"),
         ("empty", Vec::new(), "", ""),
     ]
 }
