@@ -6,9 +6,11 @@
 
 mod daemon;
 mod handle;
+mod intake;
 mod machine;
 mod peers;
 mod pipeline;
+mod posts;
 mod process;
 mod readings;
 mod report;
@@ -63,7 +65,8 @@ pub(crate) struct Setup {
 type Group = fn(&Setup, &mut Report) -> Result<()>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 2] = [("handle", handle::run), ("pipeline", pipeline::run)];
+const GROUPS: [(&str, Group); 3] =
+    [("handle", handle::run), ("pipeline", pipeline::run), ("intake", intake::run)];
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
