@@ -7,6 +7,7 @@
 mod daemon;
 mod handle;
 mod intake;
+mod latency;
 mod machine;
 mod peers;
 mod pipeline;
@@ -65,8 +66,12 @@ pub(crate) struct Setup {
 type Group = fn(&Setup, &mut Report) -> Result<()>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 3] =
-    [("handle", handle::run), ("pipeline", pipeline::run), ("intake", intake::run)];
+const GROUPS: [(&str, Group); 4] = [
+    ("handle", handle::run),
+    ("pipeline", pipeline::run),
+    ("intake", intake::run),
+    ("latency", latency::run),
+];
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
