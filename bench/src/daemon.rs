@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::process;
+
 /// How long a start may take, and what else should take no time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -134,11 +136,7 @@ impl Daemon {
 
     /// User and system time of all its threads so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // Behind the name, which may hold anything: state is field 3, utime and stime 14 and 15, in hundredths.
-        let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
-        let ticks = behind.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
-        Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
+        process::cpu_of(self.child.id())
     }
 
     /// Memory that it has now, in bytes.

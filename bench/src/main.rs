@@ -7,10 +7,13 @@
 mod daemon;
 mod depth;
 mod handle;
+mod intake;
 mod languages;
+mod latency;
 mod machine;
 mod peers;
 mod pipeline;
+mod posts;
 mod process;
 mod readings;
 mod report;
@@ -65,10 +68,12 @@ pub(crate) struct Setup {
 type Group = fn(&Setup, &mut Report) -> Result<()>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 4] = [
+const GROUPS: [(&str, Group); 6] = [
     ("handle", handle::run),
     ("languages", languages::run),
     ("pipeline", pipeline::run),
+    ("intake", intake::run),
+    ("latency", latency::run),
     ("depth", depth::run),
 ];
 
