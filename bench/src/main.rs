@@ -4,9 +4,12 @@
 //! baseline that is measured in the same run, in turn with it, and medians are compared.
 #![forbid(unsafe_code)]
 
+mod breadth;
+mod copies;
 mod daemon;
 mod depth;
 mod handle;
+mod idle;
 mod intake;
 mod languages;
 mod latency;
@@ -16,6 +19,7 @@ mod pipeline;
 mod posts;
 mod process;
 mod readings;
+mod reload;
 mod report;
 mod rules;
 mod times;
@@ -68,13 +72,16 @@ pub(crate) struct Setup {
 type Group = fn(&Setup, &mut Report) -> Result<()>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 9] = [
     ("handle", handle::run),
     ("languages", languages::run),
     ("pipeline", pipeline::run),
     ("intake", intake::run),
     ("latency", latency::run),
+    ("breadth", breadth::run),
     ("depth", depth::run),
+    ("reload", reload::run),
+    ("idle", idle::run),
 ];
 
 fn main() -> Result<ExitCode> {
