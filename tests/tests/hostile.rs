@@ -225,7 +225,12 @@ fn refusals() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ("module", module, "", "it is a core WebAssembly module, not a component"),
         ("truncated", whole[..whole.len() / 2].to_vec(), "", "it ends in the middle"),
         ("noise", noise.clone(), "", "it is not WebAssembly"),
-        ("noise-inside", [&whole[..1_000], &noise, &whole[5_096..]].concat(), "", "it is not a valid component"),
+        (
+            "noise-inside",
+            [&whole[..1_000], &noise, &whole[5_096..]].concat(),
+            "",
+            "it is not a valid component",
+        ),
         ("empty", Vec::new(), "", ""),
     ]
 }

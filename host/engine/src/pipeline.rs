@@ -30,7 +30,7 @@ pub(crate) mod turn;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) moment_count: AtomicU64,
     /// How far rules that keep up have been given the journal.
     pub(crate) head: Arc<Horizon>,
+    /// Whether a rule may be resting: the router need not look at all of them each time.
+    pub(crate) resting: AtomicBool,
     /// Actions that come from before this position may have gone out before the start.
     pub(crate) recovered_to: Position,
     /// Erasures that were asked for and are not done, where and when.

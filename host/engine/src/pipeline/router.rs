@@ -6,7 +6,7 @@
 mod course;
 mod switching;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Monotonic};
@@ -27,6 +27,9 @@ use crate::recovery::Turn;
 pub(crate) const ROOM: usize = if cfg!(test) { 4 } else { 2_048 };
 /// How much of the journal is read for a rule at a time.
 const READ_BYTES: usize = 1 << 20;
+
+/// How often the router asks whether it is time for a checkpoint.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A rule that nothing changed for has a new checkpoint after so many entries, so that a start need not read them.
 const UNMARKED: u64 = 10_000;
@@ -93,9 +96,16 @@ pub(crate) struct Router {
     missed: bool,
     index: SubscriptionIndex,
     courses: Vec<Course>,
+    /// Those that do not keep up, by their slots. There may be thousands of rules: what is done for each group is done
+    /// for those alone that it concerns.
+    behind: BTreeSet<usize>,
+    /// A rule may wait to be switched.
+    switching: bool,
     by_name: HashMap<String, usize>,
     recovery: Recovery,
     next_checkpoint: Monotonic,
+    /// When to look at what a start would take.
+    next_look: Monotonic,
     /// All rules have caught up with where the journal ended at the start.
     recovered: bool,
 }
@@ -110,9 +120,12 @@ impl Router {
             missed: false,
             index: SubscriptionIndex::default(),
             courses: Vec::new(),
+            behind: BTreeSet::new(),
+            switching: false,
             by_name: HashMap::new(),
             recovery,
             next_checkpoint: Monotonic::now() + recovery.every,
+            next_look: Monotonic::now(),
             recovered: false,
         }
     }
@@ -136,11 +149,20 @@ impl Router {
             busy |= self.advance_lagging();
             self.decide_switches();
             self.wake_rested();
-            if Monotonic::now() >= self.next_checkpoint || self.next_start() > self.start_budget() {
+            if self.wants_checkpoint() {
                 self.checkpoint(false);
             }
             self.note_recovered();
         }
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        let now = Monotonic::now();
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + LOOK;
+        now >= self.next_checkpoint || self.next_start() > self.start_budget()
     }
 
     /// About what rules would compute again after a crash now.
@@ -175,12 +197,12 @@ impl Router {
     }
 
     fn longest_wait(&self) -> Duration {
-        if self.courses.iter().any(|course| course.held && !course.deciding) {
+        if self.switching && self.courses.iter().any(|course| course.held && !course.deciding) {
             // A lane's turn has to end; it also says so.
             return Duration::from_millis(10);
         }
-        let resting = self.courses.iter().any(|course| course.rule.is_resting());
-        let checkpoint = self.next_checkpoint.saturating_duration_since(Monotonic::now());
+        let resting = self.shared.resting.load(Ordering::Acquire);
+        let checkpoint = self.next_checkpoint.max(self.next_look).saturating_duration_since(Monotonic::now());
         if resting { checkpoint.min(Duration::from_millis(50)) } else { checkpoint }
     }
 
@@ -220,6 +242,8 @@ impl Router {
         let switches = plan.iter().filter(|(_, turn)| matches!(turn, Turn::Version(_)));
         let last_switch = switches.map(|(at, _)| *at).max().unwrap_or(0);
         self.by_name.insert(rule.name.clone(), self.courses.len());
+        self.behind.insert(self.courses.len());
+        self.switching = true;
         self.courses.push(Course {
             rule,
             version,
@@ -307,6 +331,7 @@ impl Router {
             self.courses[slot].flush(self.head);
             if !self.courses[slot].current {
                 self.index.remove(slot);
+                self.behind.insert(slot);
             }
         }
         self.shared.head.reach(self.before);
@@ -342,7 +367,7 @@ impl Router {
     /// Reads on for the rules that lag and have room. `true`: one of them has more to read.
     fn advance_lagging(&mut self) -> bool {
         let mut more = false;
-        for slot in 0..self.courses.len() {
+        for slot in self.behind.iter().copied().collect::<Vec<_>>() {
             let course = &self.courses[slot];
             let idle =
                 course.current || course.held || course.waits_for_version() || course.rule.is_resting();
@@ -367,6 +392,7 @@ impl Router {
                 let reason = format!("the journal cannot be read at position {}: {error}", course.next);
                 let until = Monotonic::now() + Duration::from_secs(10);
                 course.rule.care().resting = Some(Rest { until, reason, quarantine: true });
+                self.shared.resting.store(true, Ordering::Release);
                 return false;
             }
         };
@@ -415,6 +441,7 @@ impl Router {
 
     /// From here on a rule shares the reader.
     fn join(&mut self, slot: usize) {
+        self.behind.remove(&slot);
         let course = &mut self.courses[slot];
         course.current = true;
         course.rule.lagging.store(false, Ordering::Release);
@@ -432,6 +459,7 @@ impl Router {
             self.index.remove(slot);
         }
         let course = &mut self.courses[slot];
+        self.behind.insert(slot);
         course.current = false;
         course.next = next;
         course.before = before;
@@ -469,13 +497,21 @@ impl Router {
 
     /// Has rules go on whose rest is over.
     fn wake_rested(&mut self) {
+        // Whoever rests says so after: one that this pass does not see is seen by the next.
+        if !self.shared.resting.swap(false, Ordering::AcqRel) {
+            return;
+        }
         let now = Monotonic::now();
         for course in &self.courses {
             let mut care = course.rule.care();
-            if care.resting.as_ref().is_some_and(|rest| rest.until <= now) {
-                care.resting = None;
-                drop(care);
-                course.call_all(&self.shared);
+            match &care.resting {
+                None => {}
+                Some(rest) if rest.until > now => self.shared.resting.store(true, Ordering::Release),
+                Some(_) => {
+                    care.resting = None;
+                    drop(care);
+                    course.call_all(&self.shared);
+                }
             }
         }
     }

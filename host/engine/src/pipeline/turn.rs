@@ -65,6 +65,7 @@ pub(crate) fn turn(shared: &Shared, rule: &Arc<Rule>, place: usize) -> bool {
         Err(_) if held => false,
         Err(halt) => {
             rest(rule, &halt);
+            shared.resting.store(true, Ordering::Release);
             shared.mailbox.nudge();
             false
         }

@@ -21,10 +21,14 @@ impl Router {
         course.held = true;
         course.rule.hold.store(true, Ordering::Release);
         course.switches.push_back((turn, reply));
+        self.switching = true;
     }
 
     /// Journals the switches whose rules have stopped. Until the decision is durable a rule is given nothing.
     pub(super) fn decide_switches(&mut self) {
+        if !self.switching {
+            return;
+        }
         for slot in 0..self.courses.len() {
             let course = &self.courses[slot];
             if course.deciding || course.switches.is_empty() {
@@ -68,6 +72,7 @@ impl Router {
                 }),
             );
         }
+        self.switching = self.courses.iter().any(|course| !course.switches.is_empty());
     }
 
     /// Finds the first position that no lane has passed, and takes back what waits in them from there on; it
