@@ -132,6 +132,7 @@ fn compare(report: &mut Report, events: u64, durable: &Contender, other: &Conten
         other.peak_mib(),
     );
     report.row(if other.name == "plain Rust" { cpu.target(0.4) } else { cpu });
+    let wall = wall.told();
     report.row(match other.name {
         "Node" => wall.target(2.0),
         "Bytewax" => wall.target(12.0),

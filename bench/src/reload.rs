@@ -24,7 +24,7 @@ const EVERY: Duration = Duration::from_millis(2);
 /// Senders, in turn, each with a gauge of its own.
 const SENDERS: usize = 16;
 /// Each gauge rises from its first reading on; an alert is due from the fourth.
-const SILENT: usize = 4 * SENDERS;
+const SILENT: usize = 3 * SENDERS;
 /// What is looked at around the moment in which a version becomes active.
 const AROUND: Duration = Duration::from_secs(1);
 /// For how long a file has to rest before the host looks at it.
