@@ -1,6 +1,7 @@
 //! Data folders: copied, checked, computed again, and refused.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -77,6 +78,11 @@ fn a_copy_of_a_running_host_goes_on_by_itself() {
         assert!((20..=200).contains(&state["events"].as_u64().unwrap()), "{key}");
     }
     let host = place.host(&["--data", "late"]);
+    // It takes events before it has read on to its end.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while export("late") != live && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(export("late"), live);
     host.stop().expect(0);
 
