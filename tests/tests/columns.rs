@@ -107,7 +107,7 @@ fn same(
 }
 
 fn json(text: String) -> Data {
-    Data::Json(text.into())
+    Data::Json(text)
 }
 
 /// Sometimes none, or nothing that can be read.
