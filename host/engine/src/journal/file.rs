@@ -36,7 +36,7 @@ pub struct FileJournalOptions {
     /// A new segment is begun when the current one has at least this many bytes. Default 64 MiB.
     pub segment_bytes: u64,
     /// Bytes in memory of decoded entries that are held for readers: so many of the last appended, and so many of
-    /// the last read. Default 16 MiB.
+    /// the last read. Default 4 MiB.
     pub cache_bytes: usize,
     /// Begin with a new segment when something is appended. Default false.
     pub new_segment: bool,

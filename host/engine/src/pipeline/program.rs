@@ -113,7 +113,7 @@ impl Version {
     }
 
     /// Keeps an instance for the next batch, unless the host keeps too many already: instances are
-    /// disposable, a fresh one costs some 25 us (`cargo bench -p carpe-tests`).
+    /// disposable, a fresh one costs some 25 us.
     pub(crate) fn give_back(&self, instance: Box<dyn Callee>) {
         if self.budget.idle.fetch_add(1, Ordering::Relaxed) < self.budget.limit {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
