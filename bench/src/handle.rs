@@ -148,7 +148,7 @@ impl Inputs {
                     key: *key,
                     time: *time,
                     now: *time,
-                    payload: Payload::Event { subscription: 0, attributes: Vec::new(), data },
+                    payload: Payload::Event { subscription: 0, attributes: Vec::new(), data: data.into() },
                 })
                 .collect(),
         }

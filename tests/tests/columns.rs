@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use carpe::rule::{Batch, Effects, Input, Keyed, Payload, Status};
 use carpe::sandbox::{GuestLog, Instance, LogLevel, Sandbox};
-use carpe::{Data, Limits};
+use carpe::{Data, DataRef, Limits};
 use carpe_tests::crash::chance::Chance;
 use carpe_tests::guests::{component, guest, sandbox};
 
@@ -87,18 +87,17 @@ fn same(
         payload: Payload::Event {
             subscription: *subscription,
             attributes: attributes.iter().map(|value| value.as_deref().map(Into::into)).collect(),
-            data,
+            data: data.into(),
         },
     });
     let mut batch = Batch { keys: keys.collect(), inputs: inputs.collect() };
-    let absent = Data::Absent;
     if let (Some(input), true) = (batch.inputs.first_mut(), chance.percent(10)) {
         // Columns have no place for it: the whole batch goes in records.
         input.payload = if chance.percent(50) {
             Payload::Timer { name: "later" }
         } else {
             let (action, reference, detail) = ("count.report", "1", "");
-            Payload::Outcome { action, reference, status: Status::Delivered, answer: &absent, detail }
+            Payload::Outcome { action, reference, status: Status::Delivered, answer: DataRef::Absent, detail }
         };
     }
     let found = columns.handle(&batch);

@@ -1,7 +1,7 @@
 //! A batch and its effects as flat bytes, as `bench/guests/flat` has them.
 
 use anyhow::{Context, Result};
-use carpe::Data;
+use carpe::DataRef;
 use carpe::rule::{Batch, Effects, EmittedAction, EmittedMoment, Payload, StateChange};
 
 /// Writes a batch in place of what is there.
@@ -14,7 +14,7 @@ pub(crate) fn encode(batch: &Batch<'_>, out: &mut Vec<u8>) -> Result<()> {
     }
     put_count(out, batch.inputs.len())?;
     for input in &batch.inputs {
-        let Payload::Event { data: Data::Json(text), .. } = &input.payload else {
+        let Payload::Event { data: DataRef::Json(text), .. } = &input.payload else {
             anyhow::bail!("only events of JSON have this form")
         };
         out.extend_from_slice(&input.key.to_le_bytes());

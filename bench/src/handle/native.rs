@@ -1,7 +1,7 @@
 //! The rule `rising` as a plain function, with the same inputs and effects.
 
 use anyhow::Result;
-use carpe::Data;
+use carpe::DataRef;
 use carpe::rule::{Batch, Effects, EmittedAction, EmittedMoment, Payload, StateChange};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub(crate) fn handle(batch: &Batch<'_>, above_cm: i64) -> Result<Effects> {
     let mut gauges: Vec<Option<Gauge>> = vec![None; batch.keys.len()];
     let mut effects = Effects::default();
     for (cause, input) in (0..).zip(&batch.inputs) {
-        let Payload::Event { data: Data::Json(text), .. } = &input.payload else { continue };
+        let Payload::Event { data: DataRef::Json(text), .. } = &input.payload else { continue };
         let keyed = batch.keys[input.key as usize];
         let gauge = match &mut gauges[input.key as usize] {
             Some(gauge) => gauge,

@@ -2,24 +2,17 @@
 
 use std::future::Future;
 
-use carpe::{Accepted, Event, Host, Receipt, SubmitError};
+use carpe::journal::SourceRead;
+use carpe::{Accepted, EventBatch, Host, Receipt, SubmitError};
 
 /// Takes events. A [`Host`] is one; a service that embeds Carpe can put its own checks before it.
 pub trait Intake: Clone + Send + Sync + 'static {
     /// Resolves when the events are durable.
     type Receipt: Future<Output = Result<Accepted, SubmitError>> + Send + 'static;
 
-    /// Takes all of `events`, or none. Never blocks: a full intake is [`SubmitError::Busy`].
-    fn submit_all(&self, events: Vec<Event>) -> Result<Self::Receipt, SubmitError>;
-
-    /// The same; what is not taken stays in `events`. `cursor` says how far `source` has then been read. `events` may be
-    /// empty.
-    fn submit_from(
-        &self,
-        source: &str,
-        cursor: Option<String>,
-        events: &mut Vec<Event>,
-    ) -> Result<Self::Receipt, SubmitError>;
+    /// Takes all of a batch, or none. `read` says how far its source has then been read; with it, there may be no events.
+    /// Never blocks: a full intake is [`SubmitError::Busy`].
+    fn submit(&self, batch: &EventBatch, read: Option<SourceRead>) -> Result<Self::Receipt, SubmitError>;
 
     /// How far `source` has been read.
     fn cursor(&self, source: &str) -> Option<String>;
@@ -31,7 +24,7 @@ pub trait Intake: Clone + Send + Sync + 'static {
 /// How much an [`Intake`] takes at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Bytes of one event, as [`Event::size`] counts them.
+    /// Bytes of one event, as [`Event::size`](carpe::Event::size) counts them.
     pub event_bytes: usize,
     /// Events of one submission.
     pub batch_events: usize,
@@ -40,17 +33,8 @@ pub struct Bounds {
 impl Intake for Host {
     type Receipt = Receipt;
 
-    fn submit_all(&self, events: Vec<Event>) -> Result<Receipt, SubmitError> {
-        Host::submit_all(self, events)
-    }
-
-    fn submit_from(
-        &self,
-        source: &str,
-        cursor: Option<String>,
-        events: &mut Vec<Event>,
-    ) -> Result<Receipt, SubmitError> {
-        Host::submit_from(self, source, cursor, events)
+    fn submit(&self, batch: &EventBatch, read: Option<SourceRead>) -> Result<Receipt, SubmitError> {
+        Host::submit_batch(self, batch, read)
     }
 
     fn cursor(&self, source: &str) -> Option<String> {

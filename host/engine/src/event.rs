@@ -1,9 +1,14 @@
 //! CloudEvents 1.0 events, as the host holds them.
 
 mod admit;
+mod fields;
 mod json;
+mod packed;
 
 pub use admit::AdmitError;
+pub(crate) use fields::Fields;
+pub(crate) use packed::Unpacked;
+pub use packed::{DataRef, EventBatch, EventRef, PackedEvent};
 
 /// A short text, as an event's attributes are: up to 24 bytes take no allocation. Dereferences to `str`.
 pub type Text = compact_str::CompactString;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant as Monotonic};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::data_folder::DataFolder;
-use crate::event::{Event, Instant};
+use crate::event::{Event, EventBatch, Instant};
 use crate::journal::SourceRead;
 use crate::moment::Moment;
 use crate::pipeline::Shared;
@@ -179,23 +179,24 @@ impl Host {
     /// # Errors
     /// As [`Host::submit`]; it names the first event that is not valid.
     pub fn submit_all(&self, events: Vec<Event>) -> Result<Receipt, SubmitError> {
-        let mut events = events;
-        self.0.shared.intake.submit(&mut events, None).map(Receipt)
+        let mut batch = EventBatch::new(self.max_event_bytes());
+        for (index, event) in events.iter().enumerate() {
+            if let Err(error) = batch.push(event) {
+                self.0.shared.intake.refused.fetch_add(events.len() as u64, Ordering::Relaxed);
+                return Err(SubmitError::Invalid { index, error });
+            }
+        }
+        self.submit_batch(&batch, None)
     }
 
-    /// The same for a source that may have to offer them again: what is not accepted stays in `events`. With how far
-    /// the source has now been read, if it can be read again from there: both are durable together.
+    /// The same for a batch that was put together before: cheapest where its events were just read, and without a copy if they
+    /// have to be offered again. `read`: how far their source has now been read, if it can be read again from there; both
+    /// are durable together.
     ///
     /// # Errors
     /// As [`Host::submit_all`].
-    pub fn submit_from(
-        &self,
-        source: &str,
-        cursor: Option<String>,
-        events: &mut Vec<Event>,
-    ) -> Result<Receipt, SubmitError> {
-        let read = cursor.map(|cursor| SourceRead { source: source.to_owned(), cursor });
-        self.0.shared.intake.submit(events, read).map(Receipt)
+    pub fn submit_batch(&self, batch: &EventBatch, read: Option<SourceRead>) -> Result<Receipt, SubmitError> {
+        self.0.shared.intake.submit(batch, read).map(Receipt)
     }
 
     /// How far a source has been read: the cursor that was last made durable for it.

@@ -43,7 +43,10 @@ mod words;
 
 pub use checkpoint::CheckpointError;
 pub use data_folder::DataFolderError;
-pub use event::{AdmitError, Data, Event, INSTANT_LIMIT, Instant, Text, format_instant, parse_instant};
+pub use event::{
+    AdmitError, Data, DataRef, Event, EventBatch, EventRef, INSTANT_LIMIT, Instant, PackedEvent, Text,
+    format_instant, parse_instant,
+};
 pub use host::{
     DeadLetterInfo, Host, HostBuilder, KEYS_AT_ONCE, KeyInfo, Moments, MomentsError, OperateError, Receipt,
     ShutdownReport, StartError,

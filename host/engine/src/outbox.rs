@@ -250,7 +250,7 @@ impl Outbox {
         if event.validate_own(self.intake.limits.event_bytes).is_err() {
             return instead(Status::Rejected, "as an event it is larger than the host takes, or not valid");
         }
-        Some(vec![Body::Event(event), outcome(Status::Delivered, &Data::Absent, "")])
+        Some(vec![Body::Event(event.into()), outcome(Status::Delivered, &Data::Absent, "")])
     }
 
     fn not_written(self: &Arc<Self>, id: ActionId, ending: Ending) {
@@ -348,7 +348,7 @@ fn outcome_of(moment: &Moment, action: usize, status: Status, answer: &Data, det
     } else {
         (answer.clone(), cut_text(detail, 1024))
     };
-    Body::Outcome(OutcomeEntry {
+    Body::Outcome(Box::new(OutcomeEntry {
         id: action.id,
         rule: moment.rule.clone(),
         key: moment.key.clone(),
@@ -357,7 +357,7 @@ fn outcome_of(moment: &Moment, action: usize, status: Status, answer: &Data, det
         status,
         answer,
         detail,
-    })
+    }))
 }
 
 fn status_of(body: &Body) -> Option<Status> {

@@ -79,7 +79,7 @@ impl Recovered {
             Body::ErasureAsked(erasure)
                 if self.erasures.iter().all(|(position, ..)| *position != entry.position) =>
             {
-                self.erasures.push((entry.position, entry.instant, erasure.clone()));
+                self.erasures.push((entry.position, entry.instant, Erasure::clone(erasure)));
             }
             Body::ErasureDone { asked } => self.erasures.retain(|(position, ..)| position != asked),
             Body::Decision { rule, decision } => {
@@ -124,7 +124,7 @@ pub(crate) fn known_ids(journal: &dyn Journal, limits: KnownLimits) -> Result<Kn
     while position < journal.end() {
         for entry in journal.read(position, 4 << 20)? {
             if let Body::Event(event) = &entry.body {
-                known.insert(known.key(event), entry.instant);
+                known.insert(known.key(&event.fields()), entry.instant);
                 known.forget_old();
             }
             position = entry.position + 1;

@@ -159,7 +159,7 @@ impl<'a> Source<'a> {
         let mut erasures = Vec::new();
         journal.visit_decisions(from, &mut |entry| {
             if let Body::ErasureAsked(erasure) = &entry.body {
-                erasures.push((entry.position, erasure.clone()));
+                erasures.push((entry.position, Erasure::clone(erasure)));
             }
             Ok(())
         })?;

@@ -323,7 +323,9 @@ impl Keeper {
     fn remove_components(&self) -> Result<(), KeepError> {
         let mut named: HashSet<[u8; 32]> = self.registry.components().collect();
         self.shared.journal.visit_decisions(0, &mut |entry| {
-            if let Body::Decision { decision: Decision::Switch { to, .. }, .. } = &entry.body {
+            if let Body::Decision { decision, .. } = &entry.body
+                && let Decision::Switch { to, .. } = &**decision
+            {
                 named.insert(to.component);
             }
             Ok(())

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Data, Instant};
+use crate::event::{DataRef, Instant};
 
 /// What a rule is, and what it wants to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub enum Payload<'a> {
         /// As many as the subscription's `attributes`, in that order.
         attributes: Vec<Option<std::borrow::Cow<'a, str>>>,
         /// The event's data.
-        data: &'a Data,
+        data: DataRef<'a>,
     },
     /// A timer that came due.
     Timer {
@@ -119,7 +119,7 @@ pub enum Payload<'a> {
         /// What became of it.
         status: Status,
         /// What the other side answered.
-        answer: &'a Data,
+        answer: DataRef<'a>,
         /// For people.
         detail: &'a str,
     },

@@ -55,7 +55,7 @@ pub(super) async fn show(
 
 fn input(given: &Given) -> Option<Box<RawValue>> {
     let text = match given {
-        Given::Event(event) => format!(r#"{{"event":{}}}"#, event.to_json()),
+        Given::Event(event) => format!(r#"{{"event":{}}}"#, event.to_event().to_json()),
         Given::Outcome(outcome) => json!({ "outcome": {
             "action": outcome.action, "id": outcome.id.to_string(), "reference": outcome.reference,
             "status": outcome.status, "detail": outcome.detail,

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use carpe::journal::SourceRead;
 use carpe::{Accepted, SubmitError};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -272,14 +273,12 @@ impl<I: Intake, P: FnMut(&Progress)> Feed<I, P> {
         for bad in std::mem::take(&mut chunk.bad) {
             self.skip(bad)?;
         }
-        // What was taken, and could not be journaled, is given again.
-        chunk.restore(self.intake.bounds());
-        match self.submit(&mut chunk) {
+        match self.submit(&chunk) {
             Ok(receipt) => {
                 self.waiting.push_back(Waiting { receipt, chunk });
                 return Ok(());
             }
-            Err(SubmitError::Invalid { index, error }) if index < chunk.events.len() => {
+            Err(SubmitError::Invalid { index, error }) if index < chunk.batch.len() => {
                 let bad = chunk.bad_line(&self.file, index, error.to_string());
                 if self.on_bad_line == OnBadLine::Stop {
                     return self.end_before(chunk, index, bad).await;
@@ -320,11 +319,13 @@ impl<I: Intake, P: FnMut(&Progress)> Feed<I, P> {
         Err(FileError::BadLine(bad))
     }
 
-    fn submit(&mut self, chunk: &mut Chunk) -> Result<Pin<Box<I::Receipt>>, SubmitError> {
-        let name = self.cursor_name.as_deref();
-        let cursor = name.and(chunk.cursor.as_ref()).map(Cursor::to_string);
-        let receipt = self.intake.submit_from(name.unwrap_or_default(), cursor, &mut chunk.events)?;
-        Ok(Box::pin(receipt))
+    fn submit(&self, chunk: &Chunk) -> Result<Pin<Box<I::Receipt>>, SubmitError> {
+        let read = self
+            .cursor_name
+            .as_ref()
+            .zip(chunk.cursor.as_ref())
+            .map(|(source, cursor)| SourceRead { source: source.clone(), cursor: cursor.to_string() });
+        self.intake.submit(&chunk.batch, read).map(Box::pin)
     }
 
     fn skip(&mut self, bad: BadLine) -> Result<(), FileError> {

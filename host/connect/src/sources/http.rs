@@ -124,12 +124,12 @@ impl<I: Intake> Taken<I> {
             }
         };
         let bytes = reservation.read(body, self.source.body_timeout).await?;
-        let events = mode.decode(&head.headers, bytes, bounds)?;
-        if events.is_empty() {
+        let batch = mode.decode(&head.headers, bytes, bounds)?;
+        if batch.is_empty() {
             return Ok(Answer::default());
         }
-        let one = events.len() == 1 && !matches!(mode, Mode::Batch);
-        let receipt = self.intake.submit_all(events).map_err(|error| refused(error, one))?;
+        let one = !matches!(mode, Mode::Batch);
+        let receipt = self.intake.submit(&batch, None).map_err(|error| refused(error, one))?;
         match tokio::time::timeout(self.source.accept_timeout, receipt).await {
             Ok(Ok(Accepted { accepted, repeated, .. })) => Ok(Answer { accepted, repeated }),
             // It was on its way: a part of the write may have reached the disk.

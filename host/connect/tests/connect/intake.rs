@@ -5,7 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use carpe::{Accepted, AdmitError, Event, Host, SubmitError};
+use carpe::journal::SourceRead;
+use carpe::{Accepted, AdmitError, Event, EventBatch, Host, SubmitError};
 use carpe_connect::{Bounds, Intake};
 use tokio::sync::watch;
 
@@ -88,21 +89,20 @@ impl Recorder {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.state.lock().unwrap()
     }
+}
 
-    fn submit(
-        &self,
-        cursor: Option<(&str, String)>,
-        offered: &mut Vec<Event>,
-    ) -> Result<<Self as Intake>::Receipt, SubmitError> {
+impl Intake for Recorder {
+    type Receipt = Pin<Box<dyn Future<Output = Result<Accepted, SubmitError>> + Send>>;
+
+    fn submit(&self, batch: &EventBatch, read: Option<SourceRead>) -> Result<Self::Receipt, SubmitError> {
         let mut state = self.state();
         if let Some(refusal) = state.refusals.pop_front() {
             return Err(refusal);
         }
-        if let Some(index) = offered.iter().position(|event| state.bad_ids.contains(event.id.as_str())) {
+        if let Some(index) = batch.iter().position(|event| state.bad_ids.contains(event.id)) {
             let error = AdmitError::Data { reason: "is not wanted".to_owned() };
             return Err(SubmitError::Invalid { index, error });
         }
-        let events = std::mem::take(offered);
         let mut open = self.0.open.subscribe();
         if let Some(failure) = state.failures.pop_front() {
             return Ok(Box::pin(async move {
@@ -110,15 +110,15 @@ impl Recorder {
                 Err(failure)
             }));
         }
-        let receipt = self.0.host.submit_all(events.clone())?;
-        state.groups.push(events.len());
-        for event in events {
+        let receipt = self.0.host.submit_batch(batch, None)?;
+        state.groups.push(batch.len());
+        for event in batch.iter() {
             if state.known.insert((event.source.to_string(), event.id.to_string())) {
-                state.events.push(event);
+                state.events.push(Event::from(&event));
             }
         }
-        if let Some((source, cursor)) = cursor {
-            state.cursors.insert(source.to_owned(), cursor);
+        if let Some(SourceRead { source, cursor }) = read {
+            state.cursors.insert(source, cursor);
         }
         self.0.count.send_replace(state.events.len());
         Ok(Box::pin(async move {
@@ -126,23 +126,6 @@ impl Recorder {
             open.wait_for(|&open| open).await.unwrap();
             taken
         }))
-    }
-}
-
-impl Intake for Recorder {
-    type Receipt = Pin<Box<dyn Future<Output = Result<Accepted, SubmitError>> + Send>>;
-
-    fn submit_all(&self, mut events: Vec<Event>) -> Result<Self::Receipt, SubmitError> {
-        self.submit(None, &mut events)
-    }
-
-    fn submit_from(
-        &self,
-        source: &str,
-        cursor: Option<String>,
-        events: &mut Vec<Event>,
-    ) -> Result<Self::Receipt, SubmitError> {
-        self.submit(cursor.map(|cursor| (source, cursor)), events)
     }
 
     fn cursor(&self, source: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What the host asks of an event before it takes it in.
 
-use super::{Data, Event, Instant, Text, format_instant, parse_instant};
+use super::{Data, DataRef, Event, EventRef, Instant, Text, format_instant, parse_instant};
 
 /// Extension attributes that begin with this are the host's own: from the outside they are refused, since
 /// e.g. a hop count must not be forged.
@@ -43,6 +43,12 @@ pub enum AdmitError {
         /// How large it is.
         bytes: usize,
         /// How large it may be.
+        limit: usize,
+    },
+    /// A batch would have too many bytes.
+    #[error("the batch would take more than {limit} bytes: send it in parts")]
+    BatchFull {
+        /// How many it may have.
         limit: usize,
     },
     /// A batch has too many events.
@@ -112,6 +118,18 @@ impl Event {
     /// # Errors
     /// The first thing that is wrong.
     pub fn validate(&self, max_bytes: usize) -> Result<(), AdmitError> {
+        EventRef::from(self).validate(max_bytes)
+    }
+
+    /// The same, for the host's own events: they may have the reserved extensions.
+    pub(crate) fn validate_own(&self, max_bytes: usize) -> Result<(), AdmitError> {
+        EventRef::from(self).validate_own(max_bytes)
+    }
+}
+
+impl EventRef<'_> {
+    /// See [`Event::validate`].
+    pub(crate) fn validate(&self, max_bytes: usize) -> Result<(), AdmitError> {
         if let Some((name, _)) = self.extensions.iter().find(|(name, _)| name.starts_with(RESERVED_PREFIX)) {
             return Err(attribute(
                 name,
@@ -121,24 +139,23 @@ impl Event {
         self.validate_own(max_bytes)
     }
 
-    /// The same, for the host's own events: they may have the reserved extensions.
-    pub(crate) fn validate_own(&self, max_bytes: usize) -> Result<(), AdmitError> {
+    fn validate_own(&self, max_bytes: usize) -> Result<(), AdmitError> {
         // Without the constant that stands for the struct: an event whose text has `max_bytes` is within them.
         let bytes = self.size().saturating_sub(super::STRUCT_BYTES);
         if bytes > max_bytes {
             return Err(AdmitError::TooLarge { bytes, limit: max_bytes });
         }
-        let required = [("id", &self.id), ("source", &self.source), ("type", &self.kind)].into_iter();
+        let required = [("id", self.id), ("source", self.source), ("type", self.kind)].into_iter();
         let optional = [
-            ("subject", &self.subject),
-            ("datacontenttype", &self.datacontenttype),
-            ("dataschema", &self.dataschema),
+            ("subject", self.subject),
+            ("datacontenttype", self.datacontenttype),
+            ("dataschema", self.dataschema),
         ];
-        let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
         for (name, value) in required.chain(optional) {
             check_value(name, value)?;
         }
-        for (name, value) in &self.extensions {
+        for &(name, value) in &self.extensions {
             check_name(name)?;
             if is_context(name) || name == "data" {
                 return Err(attribute(name, "is no extension: set the event's field"));
@@ -146,13 +163,13 @@ impl Event {
             check_value(name, value)?;
         }
         if let Some(pair) = self.extensions.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-            return Err(attribute(&pair[1].0, "is there twice, or the extensions are not sorted by name"));
+            return Err(attribute(pair[1].0, "is there twice, or the extensions are not sorted by name"));
         }
         if let Some(time) = self.time {
             check_time(time)?;
         }
-        match (&self.data, self.datacontenttype.as_deref()) {
-            (Data::Json(_), Some(media_type)) if !is_json(media_type) => {
+        match (self.data, self.datacontenttype) {
+            (DataRef::Json(_), Some(media_type)) if !is_json(media_type) => {
                 let reason = format!("is JSON, but `datacontenttype` says `{}`", cut(media_type));
                 Err(AdmitError::Data { reason })
             }

@@ -1,6 +1,6 @@
 //! CloudEvents' JSON format: one event (structured mode), or an array of them (batch mode).
 
-mod usual;
+pub(super) mod usual;
 
 use std::fmt::{self, Write as _};
 
@@ -25,40 +25,13 @@ impl Event {
         check_size(text.len(), max_bytes)?;
         let text = utf8(text)?;
         if let Some(event) = usual::read(text).filter(|event| event.validate(max_bytes).is_ok()) {
-            return Ok(event);
+            return Ok(Event::from(&event));
         }
         let mut json = serde_json::Deserializer::from_str(text);
         let members = json.deserialize_map(MembersVisitor).and_then(|members| json.end().map(|()| members));
         let event = members.map_err(|error| syntax(&error))?.into_event()?;
         event.validate(max_bytes)?;
         Ok(event)
-    }
-
-    /// Reads an array of at most `max_events` events, each of at most `max_bytes_each`; how long `text` is,
-    /// is the caller's to bound.
-    ///
-    /// # Errors
-    /// The index of the first bad event from 0, what is wrong with it, and where.
-    pub fn batch_from_json(
-        text: &[u8],
-        max_bytes_each: usize,
-        max_events: usize,
-    ) -> Result<Vec<Event>, (usize, AdmitError)> {
-        let text = utf8(text).map_err(|error| (0, error))?;
-        let fits = |event: &Event| event.validate(max_bytes_each).is_ok();
-        if let Some(events) = usual::read_batch(text, max_events).filter(|events| events.iter().all(fits)) {
-            return Ok(events);
-        }
-        let mut events = Vec::new();
-        let mut failure = None;
-        let mut json = serde_json::Deserializer::from_str(text);
-        let batch = BatchVisitor { events: &mut events, failure: &mut failure, max_bytes_each, max_events };
-        let result = json.deserialize_seq(batch).and_then(|()| json.end());
-        match (failure, result) {
-            (Some(error), _) => Err((events.len(), error)),
-            (None, Err(error)) => Err((events.len(), syntax(&error))),
-            (None, Ok(())) => Ok(events),
-        }
     }
 
     /// Writes it in structured mode. [`Event::from_json`] reads the same event from it, if it is valid and
@@ -99,6 +72,30 @@ impl Event {
             },
         }
     }
+}
+
+/// Reads an array, one event after the other, and says what is wrong: see [`super::EventBatch::from_json`].
+pub(super) fn read_batch(
+    text: &[u8],
+    max_bytes_each: usize,
+    max_events: usize,
+    take: &mut dyn FnMut(Event) -> Result<(), AdmitError>,
+) -> Result<(), (usize, AdmitError)> {
+    let text = utf8(text).map_err(|error| (0, error))?;
+    let (mut count, mut failure) = (0, None);
+    let mut json = serde_json::Deserializer::from_str(text);
+    let batch = BatchVisitor { count: &mut count, take, failure: &mut failure, max_bytes_each, max_events };
+    let result = json.deserialize_seq(batch).and_then(|()| json.end());
+    match (failure, result) {
+        (Some(error), _) => Err((count, error)),
+        (None, Err(error)) => Err((count, syntax(&error))),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+/// The text, if it has no more bytes than it may and is UTF-8.
+pub(super) fn small_enough(text: &[u8], max_bytes: usize) -> Option<&str> {
+    std::str::from_utf8(text).ok().filter(|text| text.len() <= max_bytes)
 }
 
 /// Whether data of this type is better read as a string than as base64.
@@ -244,7 +241,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
 }
 
 struct BatchVisitor<'a> {
-    events: &'a mut Vec<Event>,
+    count: &'a mut usize,
+    take: &'a mut dyn FnMut(Event) -> Result<(), AdmitError>,
     /// Of the event behind the last good one.
     failure: &'a mut Option<AdmitError>,
     max_bytes_each: usize,
@@ -258,18 +256,18 @@ impl<'de> Visitor<'de> for BatchVisitor<'_> {
         f.write_str("an array of events")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
         loop {
             // One past the limit is looked for, but not read.
-            let full = self.events.len() >= self.max_events;
+            let full = *self.count >= self.max_events;
             let Some(raw) = array.next_element::<&RawValue>()? else { return Ok(()) };
             let event = if full {
                 Err(AdmitError::TooMany { limit: self.max_events })
             } else {
                 Event::from_json(raw.get().as_bytes(), self.max_bytes_each)
             };
-            match event {
-                Ok(event) => self.events.push(event),
+            match event.and_then(&mut self.take) {
+                Ok(()) => *self.count += 1,
                 Err(error) => {
                     *self.failure = Some(error);
                     return Err(A::Error::custom("an event is not valid"));

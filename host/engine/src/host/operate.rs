@@ -208,7 +208,7 @@ impl Host {
         }
         let bodies = changes
             .into_iter()
-            .map(|(key, to)| Body::KeyChange(KeyChange { rule: known.name.clone(), key, to }));
+            .map(|(key, to)| Body::KeyChange(Box::new(KeyChange { rule: known.name.clone(), key, to })));
         Ok(self.0.shared.intake.append_wait(bodies.collect())?)
     }
 }
@@ -297,7 +297,7 @@ impl Host {
         let (rule, letter) =
             self.0.registry.rules().into_iter().find_map(take).ok_or_else(|| no_letter(id))?;
         let decided = decide(&rule, &letter).and_then(|decision| {
-            let body = Body::Decision { rule: rule.name.clone(), decision };
+            let body = Body::Decision { rule: rule.name.clone(), decision: Box::new(decision) };
             Ok(shared.intake.append_wait(vec![body])?)
         });
         let mut care = rule.care();
@@ -349,7 +349,7 @@ impl Host {
         let (reply, result) = std::sync::mpsc::sync_channel(1);
         let (listed, wish) = (Arc::clone(shared), erasure.clone());
         shared.intake.append(
-            vec![Body::ErasureAsked(erasure.clone())],
+            vec![Body::ErasureAsked(Box::new(erasure.clone()))],
             Box::new(move |done| {
                 if let Ok(position) = &done {
                     let mut erasures = listed.erasures.write().unwrap_or_else(PoisonError::into_inner);

@@ -167,10 +167,8 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     threads.extend(registry.start().map_err(StartError::Thread)?);
     host.0.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(threads);
 
-    let begun = Body::Started {
-        host: env!("CARGO_PKG_VERSION").to_owned(),
-        timeline: builder.timeline.as_str().to_owned(),
-    };
+    let begun =
+        Body::Started { host: env!("CARGO_PKG_VERSION").into(), timeline: builder.timeline.as_str().into() };
     shared.intake.append_wait(vec![begun]).map_err(|error| StartError::Write(error.to_string()))?;
     let loaded = shared.recovery().clone();
     if loaded.rules > 0 {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Data, Event, Instant};
+use crate::event::{Data, Instant, PackedEvent};
 use crate::rule::Status;
 
 /// An entry's place in the journal, from 0.
@@ -28,43 +28,68 @@ pub struct Entry {
 }
 
 /// The kinds of entries. The order is the format: new ones go to the end, none is ever removed.
-/// A reader refuses a kind that it does not know.
+/// A reader refuses a kind that it does not know. What is large and seldom is boxed: most are events, and all take as much
+/// memory as the largest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// Input: an event was accepted.
-    Event(Event),
+    Event(PackedEvent),
     /// Input: what became of an action.
-    Outcome(OutcomeEntry),
+    Outcome(Box<OutcomeEntry>),
     /// Input: the clock moved on, since a timer is due.
     Tick,
     /// Input: the host started.
     Started {
         /// The host's version.
-        host: String,
+        host: Box<str>,
         /// Which instants are stamped from here on.
-        timeline: String,
+        timeline: Box<str>,
     },
     /// Input: how far a source has been read, with the events that came from there in the same group.
-    SourceRead(SourceRead),
+    SourceRead(Box<SourceRead>),
     /// Input: an operator changed a key, or the host was told to forget it.
-    KeyChange(KeyChange),
+    KeyChange(Box<KeyChange>),
     /// A decision about a rule.
     Decision {
         /// The rule's name.
         rule: String,
         /// What was decided.
-        decision: Decision,
+        decision: Box<Decision>,
     },
     /// What stood here was erased. Its position and instant stay.
     Erased,
     /// Input: an operator asked for an erasure. From here on the keys of that name are as if they had never
     /// been seen.
-    ErasureAsked(Erasure),
+    ErasureAsked(Box<Erasure>),
     /// What was asked for at a position before is done: no entry, base or checkpoint of the data folder holds the name.
     ErasureDone {
         /// Where it was asked for.
         asked: Position,
     },
+}
+
+impl Body {
+    /// The event that it gives, if it does: a new one, or one that is given again.
+    pub fn event(&self) -> Option<&PackedEvent> {
+        match self {
+            Body::Event(event) => Some(event),
+            _ => match self.given_again()? {
+                Given::Event(event) => Some(event),
+                Given::Outcome(_) | Given::Timer(_) => None,
+            },
+        }
+    }
+
+    /// A dead letter's input that is given again.
+    pub(crate) fn given_again(&self) -> Option<&Given> {
+        match self {
+            Body::Decision { decision, .. } => match &**decision {
+                Decision::GivenAgain { given, .. } => Some(given),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Whose traces are to go: a hash of the name, so that the wish to be forgotten does not keep it.
@@ -149,7 +174,7 @@ pub struct KeyImage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Given {
     /// An event; its subscription stands in the [`InputRef`].
-    Event(Event),
+    Event(PackedEvent),
     /// What became of an action.
     Outcome(OutcomeEntry),
     /// A timer, by its name.

@@ -84,7 +84,7 @@ pub(crate) fn bodies() -> Vec<Body> {
     let action = ActionId([2; 16]);
     let input = InputRef { id, position: 300, subscription: Some(2), timer: None };
     let timer = InputRef { id, position: 301, subscription: None, timer: Some("due".into()) };
-    let decision = |decision| Body::Decision { rule: "flood".into(), decision };
+    let decision = |decision| Body::Decision { rule: "flood".into(), decision: Box::new(decision) };
     let mut full = Event::new("1", "/gauge", "gauge.level")
         .with_subject("elbe")
         .with_time(1_700_000_000_123)
@@ -95,19 +95,28 @@ pub(crate) fn bodies() -> Vec<Body> {
     binary.data = Data::Binary(Bytes::from_static(&[0, 255, 7]));
     let outcome = |status, reference, answer| {
         let (rule, key, name, detail) = ("r".into(), "k".into(), "a.b".into(), "d".into());
-        Body::Outcome(OutcomeEntry { id: action, rule, key, action: name, reference, status, answer, detail })
+        Body::Outcome(Box::new(OutcomeEntry {
+            id: action,
+            rule,
+            key,
+            action: name,
+            reference,
+            status,
+            answer,
+            detail,
+        }))
     };
     let image = KeyImage { state: Some(vec![9, 8]), state_version: 2, timers: vec![("t".into(), 400)] };
     let given_again = |given| decision(Decision::GivenAgain { input: timer.clone(), key: "k".into(), given });
     let mut bodies = vec![
-        Body::Event(full),
-        Body::Event(binary),
-        Body::Event(Event::new("3", "/s", "t")),
+        Body::Event(full.into()),
+        Body::Event(binary.into()),
+        Body::Event(Event::new("3", "/s", "t").into()),
         Body::Tick,
         Body::Started { host: "0.1.0".into(), timeline: "received".into() },
-        Body::SourceRead(SourceRead { source: "file:/e".into(), cursor: "99".into() }),
-        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), to: Some(image) }),
-        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), to: None }),
+        Body::SourceRead(SourceRead { source: "file:/e".into(), cursor: "99".into() }.into()),
+        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), to: Some(image) }.into()),
+        Body::KeyChange(KeyChange { rule: "r".into(), key: "k".into(), to: None }.into()),
         decision(Decision::Switch {
             at: 5,
             to: VersionRecord { component: [3; 32], configuration: "{}".into(), limits: "{}".into() },
@@ -123,7 +132,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         decision(Decision::Verdict { id: action, at: 7, withheld: Some("no consent".into()) }),
         decision(Decision::Verdict { id: action, at: 7, withheld: None }),
         given_again(Given::Timer("due".into())),
-        given_again(Given::Event(Event::new("3", "/s", "t"))),
+        given_again(Given::Event(Event::new("3", "/s", "t").into())),
         given_again(Given::Outcome(OutcomeEntry {
             id: action,
             rule: "r".into(),
@@ -137,8 +146,8 @@ pub(crate) fn bodies() -> Vec<Body> {
         decision(Decision::Dropped { input }),
         decision(Decision::LeftBehind { from: 8, to: 900 }),
         Body::Erased,
-        Body::ErasureAsked(Erasure { name_hash: [4; 32], rule: None }),
-        Body::ErasureAsked(Erasure { name_hash: [4; 32], rule: Some("r".into()) }),
+        Body::ErasureAsked(Erasure { name_hash: [4; 32], rule: None }.into()),
+        Body::ErasureAsked(Erasure { name_hash: [4; 32], rule: Some("r".into()) }.into()),
         Body::ErasureDone { asked: 9 },
     ];
     bodies.extend(Status::ALL.map(|status| outcome(status, None, Data::Absent)));

@@ -79,8 +79,8 @@ impl Appender {
                 self.add_own(own, &mut group);
             }
             for request in work.events {
-                group.events += request.events.len();
-                group.bytes += request.bytes;
+                group.events += request.batch.len();
+                group.bytes += request.batch.bytes();
                 self.add_events(request, &mut group);
             }
             if let Some(to) = work.advance.filter(|&to| to > self.stamp.last) {
@@ -116,7 +116,7 @@ impl Appender {
                 while bytes < GROUP_BYTES
                     && let Some(request) = state.events.pop_front()
                 {
-                    bytes += request.bytes;
+                    bytes += request.batch.bytes();
                     work.events.push(request);
                 }
                 state.working = true;
@@ -164,7 +164,7 @@ impl Appender {
         for (place, body) in own.bodies.into_iter().enumerate() {
             if let Body::Event(event) = &body {
                 // A route back into the host: its id is the action's idempotency key.
-                if !self.known.insert(self.known.key(event), instant) {
+                if !self.known.insert(self.known.key(&event.fields()), instant) {
                     left_out.push((place, body));
                     continue;
                 }
@@ -178,29 +178,30 @@ impl Appender {
 
     fn add_events(&mut self, request: EventsRequest, group: &mut Group) {
         let wall = wall_clock();
+        let EventsRequest { batch, read, reply } = request;
         // The whole batch or nothing: look before anything is stamped.
         let mut stamp = self.stamp;
-        let mut instants = Vec::with_capacity(request.events.len());
-        for (index, event) in request.events.iter().enumerate() {
-            match stamp.event(event.time, wall) {
+        let mut instants = Vec::with_capacity(batch.len());
+        for (index, time) in batch.times().enumerate() {
+            match stamp.event(time, wall) {
                 Ok(instant) => {
                     stamp.last = instant;
                     instants.push(instant);
                 }
                 Err(bound) => {
-                    self.intake.refused.fetch_add(request.events.len() as u64, Ordering::Relaxed);
-                    let error = AdmitError::too_far_ahead(event.time.unwrap_or(0), bound);
-                    drop(request.reply.send(Err(SubmitError::Invalid { index, error })));
+                    self.intake.refused.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    let error = AdmitError::too_far_ahead(time.unwrap_or(0), bound);
+                    drop(reply.send(Err(SubmitError::Invalid { index, error })));
                     return;
                 }
             }
         }
         let mut accepted = Accepted { accepted: 0, repeated: 0, first_position: None };
         // One after the other in each step: what is looked for far away in memory is then looked for at the same time.
-        let keys: Vec<EventKey> = request.events.iter().map(|event| self.known.key(event)).collect();
+        let keys: Vec<EventKey> = batch.fields().map(|event| self.known.key(&event)).collect();
         let new: Vec<bool> =
             keys.into_iter().zip(&instants).map(|(key, instant)| self.known.insert(key, *instant)).collect();
-        for ((event, instant), new) in request.events.into_iter().zip(instants).zip(new) {
+        for ((event, instant), new) in batch.events().zip(instants).zip(new) {
             if !new {
                 accepted.repeated += 1;
                 continue;
@@ -211,12 +212,12 @@ impl Appender {
             self.stamp.last = instant;
             self.push(Body::Event(event), instant, group);
         }
-        if let Some(read) = request.read {
+        if let Some(read) = read {
             let instant = self.stamp.other(wall);
             self.stamp.last = instant;
-            self.push(Body::SourceRead(read), instant, group);
+            self.push(Body::SourceRead(Box::new(read)), instant, group);
         }
-        group.waiters.push(Waiter::Sender(request.reply, accepted));
+        group.waiters.push(Waiter::Sender(reply, accepted));
     }
 
     /// Makes a group durable, tells those who wait for it, and passes it on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Shared, ToCheckpoint};
 use crate::checkpoint::{Changes, CheckpointError, CheckpointStore, HostRecord, RuleRecord};
-use crate::journal::{Body, Decision, Given, InputRef, Journal};
+use crate::journal::{Body, Given, InputRef, Journal, OutcomeEntry};
 use crate::words::words;
 
 /// How often the host's own record is written, if anything of it changed.
@@ -77,10 +77,9 @@ pub(crate) fn given(journal: &dyn Journal, input: &InputRef) -> Option<Given> {
     }
     let entry = journal.read(input.position, 1).ok()?.into_iter().next()?;
     match &entry.body {
-        Body::Event(event) => Some(Given::Event(event.clone())),
-        Body::Outcome(outcome) => Some(Given::Outcome(outcome.clone())),
-        Body::Decision { decision: Decision::GivenAgain { given, .. }, .. } => Some(given.clone()),
-        _ => None,
+        Body::Event(event) => Some(Given::Event(event.alone())),
+        Body::Outcome(outcome) => Some(Given::Outcome(OutcomeEntry::clone(outcome))),
+        body => body.given_again().cloned(),
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum KeyEffects {
 /// Whether the effects keep to the contract and the limits. `Err` says what is wrong.
 pub(crate) fn check(
     effects: &Effects,
-    plan: &Plan,
+    plan: &Plan<'_>,
     description: &Description,
     limits: &Limits,
 ) -> Result<(), CallFailure> {
@@ -132,14 +132,15 @@ fn check_json(text: &str, what: impl Fn() -> String) -> Result<(), CallFailure> 
         .map_err(|error| CallFailure::broken(format!("{} is not JSON: {error}", what())))
 }
 
-/// What checked effects come to, key by key.
+/// What checked effects come to, key by key. `known`: what the keys of the plan were.
 ///
 /// A timer that a batch set may be due before a later input of its key in the same batch, or a batch may
 /// cancel or move one that it gives later: then nothing of that key's effects counts.
 pub(crate) fn by_key(
     effects: &mut Effects,
-    plan: &Plan,
+    plan: &Plan<'_>,
     keys: &Keys,
+    known: &[Option<&KeyState>],
     description: &Description,
     limits: &Limits,
 ) -> Result<Vec<KeyEffects>, CallFailure> {
@@ -149,7 +150,6 @@ pub(crate) fn by_key(
     if timers {
         return with_timers(effects, plan, keys, description, limits);
     }
-    let known: Vec<Option<&KeyState>> = plan.keys.iter().map(|key| keys.get(key)).collect();
     let before = |known: &Option<&KeyState>| match known {
         // An entry begins its count of timers anew.
         Some(known) if known.fired != (0, 0) => {
@@ -171,7 +171,7 @@ pub(crate) fn by_key(
 /// The same, where a key has timers, or is given some.
 fn with_timers(
     effects: &mut Effects,
-    plan: &Plan,
+    plan: &Plan<'_>,
     keys: &Keys,
     description: &Description,
     limits: &Limits,
@@ -207,7 +207,7 @@ fn with_timers(
         state.state = change.state.take().map(Vec::into_boxed_slice);
         state.state_version = description.state_version;
     }
-    let of_key = |((key, state), conflict): ((&Key, KeyState), bool)| match conflict {
+    let of_key = |((key, state), conflict): ((&&Key, KeyState), bool)| match conflict {
         true => KeyEffects::Again,
         false if keys.get(key) == Some(&state) => KeyEffects::Unchanged,
         false => KeyEffects::Changed(state),
@@ -216,7 +216,7 @@ fn with_timers(
 }
 
 /// Whether `input` is what comes next for its key, after what the inputs before it changed.
-fn comes_next(state: &KeyState, input: &Planned) -> bool {
+fn comes_next(state: &KeyState, input: &Planned<'_>) -> bool {
     let still_set = match &input.what {
         What::Timer(timer) => state.timers.iter().any(|known| known == timer),
         What::Entry { .. } => true,
@@ -224,7 +224,7 @@ fn comes_next(state: &KeyState, input: &Planned) -> bool {
     still_set && !state.timers.first().is_some_and(|first| input.comes_after(first))
 }
 
-fn timer_of(change: &TimerChange, at: u64, input: &Planned) -> Timer {
+fn timer_of(change: &TimerChange, at: u64, input: &Planned<'_>) -> Timer {
     // One set by a timer's input is due at least 1 ms after that timer's.
     let due = match &input.what {
         What::Timer(timer) => at.max(timer.due + 1),
@@ -242,9 +242,9 @@ fn timer_of(change: &TimerChange, at: u64, input: &Planned) -> Timer {
 /// The failures whose inputs' keys are not given again.
 pub(crate) fn failures<'a>(
     effects: &'a Effects,
-    plan: &'a Plan,
+    plan: &'a Plan<'a>,
     by_key: &'a [KeyEffects],
-) -> impl Iterator<Item = (&'a Planned, &'a Failure)> {
+) -> impl Iterator<Item = (&'a Planned<'a>, &'a Failure)> {
     effects.failures.iter().filter_map(|failure| {
         let input = plan.inputs.get(failure.input as usize)?;
         let counts = *by_key.get(input.key as usize)? != KeyEffects::Again;

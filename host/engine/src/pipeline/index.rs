@@ -9,9 +9,9 @@ pub(crate) type Match = (usize, u32);
 
 #[derive(Debug, Default)]
 pub(crate) struct SubscriptionIndex {
-    exact: HashMap<String, Vec<Match>>,
+    exact: HashMap<String, Vec<Match>, ahash::RandomState>,
     /// Patterns with a trailing `*`, by what stands before it; their lengths beside, ascending.
-    prefixes: HashMap<String, Vec<Match>>,
+    prefixes: HashMap<String, Vec<Match>, ahash::RandomState>,
     lengths: Vec<usize>,
 }
 

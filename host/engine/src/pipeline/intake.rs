@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::timeline::{Stamp, Timeline, wall_clock};
-use crate::event::{AdmitError, Event, Instant};
+use crate::event::{AdmitError, EventBatch, Instant};
 use crate::journal::{Body, Position, SourceRead};
 use crate::status::IntakeStatus;
 
@@ -78,9 +78,8 @@ pub enum SubmitError {
 }
 
 pub(super) struct EventsRequest {
-    pub(super) events: Vec<Event>,
+    pub(super) batch: EventBatch,
     pub(super) read: Option<SourceRead>,
-    pub(super) bytes: usize,
     pub(super) reply: oneshot::Sender<Result<Accepted, SubmitError>>,
 }
 
@@ -121,7 +120,7 @@ pub(crate) struct Intake {
     pub(crate) limits: IntakeLimits,
     pub(super) accepted: AtomicU64,
     pub(super) repeated: AtomicU64,
-    pub(super) refused: AtomicU64,
+    pub(crate) refused: AtomicU64,
     /// The instant of the last durable entry.
     pub(super) now: AtomicU64,
     /// How far each source has been read, durably.
@@ -144,26 +143,24 @@ impl Intake {
         }
     }
 
-    /// Takes events in: what is not accepted stays in `events`. Never blocks.
+    /// Takes events in. Never blocks.
     pub(crate) fn submit(
         &self,
-        events: &mut Vec<Event>,
+        batch: &EventBatch,
         read: Option<SourceRead>,
     ) -> Result<oneshot::Receiver<Result<Accepted, SubmitError>>, SubmitError> {
+        let (count, limit) = (batch.len(), self.limits.batch_events);
         let refuse = |error: SubmitError| {
-            self.refused.fetch_add(events.len() as u64, Ordering::Relaxed);
+            self.refused.fetch_add(count as u64, Ordering::Relaxed);
             Err(error)
         };
-        let (count, limit) = (events.len(), self.limits.batch_events);
         if count > limit {
             return refuse(SubmitError::TooMany { count, limit });
         }
-        for (index, event) in events.iter().enumerate() {
-            if let Err(error) = event.validate(self.limits.event_bytes) {
-                return refuse(SubmitError::Invalid { index, error });
-            }
+        if let Err((index, error)) = batch.check(self.limits.event_bytes) {
+            return refuse(SubmitError::Invalid { index, error });
         }
-        let bytes: usize = events.iter().map(Event::size).sum();
+        let bytes = batch.bytes();
         let (reply, receipt) = oneshot::channel();
         let mut state = self.lock();
         let error = if let Some(reason) = &state.failed {
@@ -179,12 +176,11 @@ impl Intake {
             None
         };
         if let Some(error) = error {
-            self.refused.fetch_add(count as u64, Ordering::Relaxed);
-            return Err(error);
+            return refuse(error);
         }
         state.waiting_events += count;
         state.waiting_bytes += bytes;
-        state.events.push_back(EventsRequest { events: std::mem::take(events), read, bytes, reply });
+        state.events.push_back(EventsRequest { batch: batch.clone(), read, reply });
         self.wake.notify_one();
         Ok(receipt)
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::keys::Key;
-use crate::event::{Data, Event};
+use crate::event::{DataRef, Fields};
 use crate::journal::{Body, Decision, Given};
 use crate::rule::{KeyedBy, Subscription};
 
@@ -13,17 +13,17 @@ pub(crate) fn own_key(body: &Body, subscriptions: &[Subscription]) -> Option<(Ke
     match body {
         Body::Outcome(outcome) if outcome.reference.is_some() => Some((outcome.key.as_str().into(), None)),
         Body::KeyChange(change) => Some((change.key.as_str().into(), None)),
-        Body::Decision { decision: Decision::GivenAgain { input, key, given, .. }, .. } => match given {
-            Given::Event(event) => {
-                let fits = |(_, wanted): &(u32, &Subscription)| wanted.takes(&event.kind);
-                let fitting = || (0u32..).zip(subscriptions).filter(fits);
-                // Another version may have other subscriptions.
-                let same = fitting().find(|(place, _)| Some(*place) == input.subscription);
-                let (place, wanted) = same.or_else(|| fitting().next())?;
-                Some((key_of(event, &wanted.keyed_by)?, Some(place)))
-            }
-            Given::Outcome(_) | Given::Timer(_) => Some((key.as_str().into(), None)),
-        },
+        Body::Decision { decision, .. } => {
+            let Decision::GivenAgain { input, key, given } = &**decision else { return None };
+            let Given::Event(event) = given else { return Some((key.as_str().into(), None)) };
+            let event = event.fields();
+            let fits = |(_, wanted): &(u32, &Subscription)| wanted.takes(event.kind());
+            let fitting = || (0u32..).zip(subscriptions).filter(fits);
+            // Another version may have other subscriptions.
+            let same = fitting().find(|(place, _)| Some(*place) == input.subscription);
+            let (place, wanted) = same.or_else(|| fitting().next())?;
+            Some((key_of(&event, &wanted.keyed_by)?, Some(place)))
+        }
         _ => None,
     }
 }
@@ -33,18 +33,18 @@ pub(crate) fn rule_of(body: &Body) -> Option<&String> {
     match body {
         Body::Outcome(outcome) => Some(&outcome.rule),
         Body::KeyChange(change) => Some(&change.rule),
-        Body::Decision { rule, decision: Decision::GivenAgain { .. } } => Some(rule),
+        Body::Decision { rule, .. } if body.given_again().is_some() => Some(rule),
         _ => None,
     }
 }
 
 /// The key of an event; none: it has none, and is not given.
-pub(crate) fn key_of(event: &Event, keyed_by: &KeyedBy) -> Option<Key> {
+pub(crate) fn key_of(event: &Fields<'_>, keyed_by: &KeyedBy) -> Option<Key> {
     match keyed_by {
         KeyedBy::Nothing => Some(Key::default()),
         KeyedBy::Attribute(name) => event.attribute(name).map(Key::from),
-        KeyedBy::Data(pointer) => match &event.data {
-            Data::Json(text) => {
+        KeyedBy::Data(pointer) => match event.data() {
+            DataRef::Json(text) => {
                 let value: Value = serde_json::from_str(text).ok()?;
                 match value.pointer(pointer)? {
                     Value::String(text) => Some(Key::from(text.as_str())),
@@ -52,7 +52,7 @@ pub(crate) fn key_of(event: &Event, keyed_by: &KeyedBy) -> Option<Key> {
                     _ => None,
                 }
             }
-            Data::Absent | Data::Binary(_) => None,
+            DataRef::Absent | DataRef::Binary(_) => None,
         },
     }
 }
@@ -72,10 +72,12 @@ fn whole_number(number: &serde_json::Number) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Event, PackedEvent};
 
     fn key(data: &str, pointer: &str) -> Option<String> {
         let event = Event::new("1", "s", "t").with_json(data);
-        key_of(&event, &KeyedBy::Data(pointer.to_owned())).map(|key| key.to_string())
+        key_of(&PackedEvent::from(event).fields(), &KeyedBy::Data(pointer.to_owned()))
+            .map(|key| key.to_string())
     }
 
     #[test]
@@ -101,7 +103,8 @@ mod tests {
 
     #[test]
     fn by_attribute_and_by_nothing() {
-        let event = Event::new("1", "s", "t").with_subject("x");
+        let event = PackedEvent::from(Event::new("1", "s", "t").with_subject("x"));
+        let event = event.fields();
         assert_eq!(key_of(&event, &KeyedBy::Attribute("subject".into())).as_deref(), Some("x"));
         assert_eq!(key_of(&event, &KeyedBy::Attribute("colour".into())), None);
         assert_eq!(key_of(&event, &KeyedBy::Nothing).as_deref(), Some(""));

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::event::{Event, Instant};
+use crate::event::{Fields, Instant};
 
 /// For so many events there is room from the start: for more it grows.
 const ROOM_AT_FIRST: usize = 1 << 20;
@@ -65,11 +65,12 @@ impl KnownIds {
         }
     }
 
-    pub(crate) fn key(&self, event: &Event) -> EventKey {
+    pub(crate) fn key(&self, event: &Fields<'_>) -> EventKey {
         let mut hasher = self.secret;
-        hasher.write_u64(event.source.len() as u64);
-        hasher.write(event.source.as_bytes());
-        hasher.write(event.id.as_bytes());
+        let (source, id) = event.source_and_id();
+        hasher.write_u64(source.len() as u64);
+        hasher.write(source);
+        hasher.write(id);
         let hash = hasher.finish128();
         EventKey([hash.h1, hash.h2])
     }
@@ -136,16 +137,17 @@ impl EventKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Event, PackedEvent};
 
-    fn event(id: &str) -> Event {
-        Event::new(id, "/s", "t")
+    fn key(known: &KnownIds, id: &str, source: &str) -> EventKey {
+        known.key(&PackedEvent::from(Event::new(id, source, "t")).fields())
     }
 
     #[test]
     fn forgets_by_count_and_by_time() {
         let mut known = KnownIds::new(KnownLimits { events: 2, window_ms: 100 });
         let mut insert = |id: &str, now| {
-            let new = known.insert(known.key(&event(id)), now);
+            let new = known.insert(key(&known, id, "/s"), now);
             known.forget_old();
             new
         };
@@ -162,7 +164,7 @@ mod tests {
     fn what_is_taken_back_is_new_again() {
         let mut known = KnownIds::new(KnownLimits::default());
         let mut insert = |ids: [(&str, Instant); 3], back| {
-            let new = ids.map(|(id, now)| known.insert(known.key(&event(id)), now));
+            let new = ids.map(|(id, now)| known.insert(key(&known, id, "/s"), now));
             known.take_back(back);
             new
         };
@@ -174,6 +176,6 @@ mod tests {
     #[test]
     fn the_boundary_between_source_and_id_counts() {
         let known = KnownIds::new(KnownLimits::default());
-        assert_ne!(known.key(&Event::new("b", "a", "t")), known.key(&Event::new("", "ab", "t")));
+        assert_ne!(key(&known, "b", "a"), key(&known, "", "ab"));
     }
 }

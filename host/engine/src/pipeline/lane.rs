@@ -12,7 +12,7 @@ use super::payload::batch_of;
 use super::program::{CallFailure, Callee, FailureKind, Version};
 use super::step::{Plan, Planned, Step, What, plan, take_key};
 use crate::event::Instant;
-use crate::journal::{ActionId, Body, Decision, Erasure, Given, InputId, InputRef, Position};
+use crate::journal::{ActionId, Body, Erasure, Given, InputId, InputRef, Position};
 use crate::moment::{Moment, MomentAction};
 use crate::rule::{Effects, EmittedMoment};
 
@@ -22,7 +22,7 @@ pub(crate) trait LaneWorld {
     /// The first entry stamped at or after an instant.
     fn reached(&self, instant: Instant) -> Option<(Position, Instant)>;
     /// The letter of an input that the journal says was set aside before a restart.
-    fn was_set_aside(&self, input: &Planned) -> Option<DeadLetter>;
+    fn was_set_aside(&self, input: &Planned<'_>) -> Option<DeadLetter>;
     /// Journals that an input is set aside, and returns once that is durable. `Err`: it could not be.
     fn set_aside(&self, letter: DeadLetter) -> Result<(), Halt>;
     /// A dead letter that can be computed again, and needs no decision.
@@ -50,7 +50,7 @@ pub(crate) struct DeadLetter {
 }
 
 impl DeadLetter {
-    fn of(input: &Planned, key: &str, reason: &str, backtrace: Vec<String>) -> Self {
+    fn of(input: &Planned<'_>, key: &str, reason: &str, backtrace: Vec<String>) -> Self {
         let (subject, bytes) = match &input.what {
             What::Entry { entry, .. } => about(&entry.body),
             What::Timer(_) => (None, 0),
@@ -70,14 +70,13 @@ impl DeadLetter {
 /// Whom an input is about, and how large it is.
 fn about(body: &Body) -> (Option<String>, u64) {
     match body {
-        Body::Event(event) => (event.subject.as_deref().map(str::to_owned), event.size() as u64),
+        Body::Event(event) => (event.get().subject.map(str::to_owned), event.size() as u64),
         Body::Outcome(outcome) => (None, outcome.answer.len() as u64),
-        Body::Decision { decision: Decision::GivenAgain { given, .. }, .. } => match given {
-            Given::Event(event) => (event.subject.as_deref().map(str::to_owned), event.size() as u64),
-            Given::Outcome(outcome) => (None, outcome.answer.len() as u64),
-            Given::Timer(_) => (None, 0),
+        body => match body.given_again() {
+            Some(Given::Event(event)) => (event.get().subject.map(str::to_owned), event.size() as u64),
+            Some(Given::Outcome(outcome)) => (None, outcome.answer.len() as u64),
+            Some(Given::Timer(_)) | None => (None, 0),
         },
-        _ => (None, 0),
     }
 }
 
@@ -299,16 +298,18 @@ impl Lane {
 
     fn call(
         &self,
-        plan: &Plan,
+        plan: &Plan<'_>,
         version: &Version,
         callee: &mut dyn Callee,
         world: &dyn LaneWorld,
     ) -> Result<(Effects, Vec<KeyEffects>), CallFailure> {
-        let batch = batch_of(plan, &self.keys, version);
+        let known: Vec<Option<&KeyState>> = plan.keys.iter().map(|key| self.keys.get(key)).collect();
+        let batch = batch_of(plan, &known, version);
         let begun = std::time::Instant::now();
         let checked = callee.handle(&batch).and_then(|mut effects| {
             check(&effects, plan, &version.description, &version.limits)?;
-            let states = by_key(&mut effects, plan, &self.keys, &version.description, &version.limits)?;
+            let states =
+                by_key(&mut effects, plan, &self.keys, &known, &version.description, &version.limits)?;
             Ok((effects, states))
         });
         world.called(plan.inputs.len(), begun.elapsed(), checked.as_ref().err());
@@ -320,7 +321,7 @@ impl Lane {
         &mut self,
         effects: &Effects,
         states: Vec<KeyEffects>,
-        plan: &Plan,
+        plan: &Plan<'_>,
         world: &dyn LaneWorld,
     ) -> Vec<Key> {
         let mut counts = HashMap::new();
@@ -329,7 +330,7 @@ impl Lane {
             if matches!(states[input.key as usize], KeyEffects::Again) {
                 continue;
             }
-            let moment = moment_of(emitted, input, &plan.keys[input.key as usize], world.rule(), &mut counts);
+            let moment = moment_of(emitted, input, plan.keys[input.key as usize], world.rule(), &mut counts);
             let wanted = !moment.actions.is_empty();
             let moment = world.emit(moment);
             if wanted && self.checkpointed {
@@ -347,7 +348,7 @@ impl Lane {
             match effects {
                 KeyEffects::Unchanged => {}
                 KeyEffects::Changed(state) => self.keys.set(key, state),
-                KeyEffects::Again => again.push(key.clone()),
+                KeyEffects::Again => again.push(Key::clone(key)),
             }
         }
         again
@@ -369,7 +370,7 @@ impl Lane {
     /// first of all. Brings older states of the keys up to date on the way.
     fn cut_at_special(
         &mut self,
-        plan: &mut Plan,
+        plan: &mut Plan<'_>,
         version: &Version,
         instance: &mut Option<Box<dyn Callee>>,
         world: &dyn LaneWorld,
@@ -377,8 +378,17 @@ impl Lane {
         let mut stale: Vec<Option<String>> = Vec::with_capacity(plan.keys.len());
         let mut fired: Vec<(Position, u32)> = Vec::with_capacity(plan.keys.len());
         for key in &plan.keys {
-            stale.push(self.migrate(key, version, instance, world)?);
-            fired.push(self.keys.get(key).map_or((0, 0), |state| state.fired));
+            let mut known = self.keys.get(key);
+            let migrated = match known {
+                Some(state) if state.state_version != version.description.state_version => {
+                    let migrated = self.migrate(key, version, instance, world)?;
+                    known = self.keys.get(key);
+                    migrated
+                }
+                _ => None,
+            };
+            stale.push(migrated);
+            fired.push(known.map_or((0, 0), |state| state.fired));
         }
         let limit = version.limits.timer_inputs_per_entry;
         for (index, input) in plan.inputs.iter().enumerate() {
@@ -404,7 +414,7 @@ impl Lane {
     /// Does what stands instead of a call for the plan's only input. Returns how many steps that finishes.
     fn settle_special(
         &mut self,
-        plan: &Plan,
+        plan: &Plan<'_>,
         special: Special,
         world: &dyn LaneWorld,
     ) -> Result<usize, Halt> {
@@ -449,7 +459,7 @@ impl Lane {
         }
     }
 
-    fn pass(&mut self, plan: &Plan) {
+    fn pass(&mut self, plan: &Plan<'_>) {
         let last = plan.inputs.iter().map(|input| input.position + 1).max();
         self.passed = self.passed.max(last.unwrap_or(0));
     }
@@ -505,7 +515,7 @@ impl Lane {
     }
 }
 
-fn special_of(input: &Planned, fired: &mut (Position, u32), limit: u32) -> Option<Special> {
+fn special_of(input: &Planned<'_>, fired: &mut (Position, u32), limit: u32) -> Option<Special> {
     match &input.what {
         What::Entry { entry, .. } => {
             *fired = (0, 0);
@@ -543,7 +553,7 @@ fn in_order(rows: Vec<(VecDeque<Step>, usize)>) -> VecDeque<Step> {
 
 fn moment_of<'a>(
     emitted: &'a EmittedMoment,
-    input: &Planned,
+    input: &Planned<'_>,
     key: &str,
     rule: &str,
     counts: &mut HashMap<(u32, &'a str, &'a str), u32>,
@@ -577,15 +587,12 @@ fn moment_of<'a>(
 }
 
 /// How often what caused an input came back into the host.
-fn hops_of(input: &Planned) -> u32 {
+fn hops_of(input: &Planned<'_>) -> u32 {
     match &input.what {
-        What::Entry { entry, .. } => match &entry.body {
-            Body::Event(event)
-            | Body::Decision { decision: Decision::GivenAgain { given: Given::Event(event), .. }, .. } => {
-                event.extension("carpehop").and_then(|hops| hops.parse().ok()).unwrap_or(0)
-            }
-            _ => 0,
-        },
+        What::Entry { entry, .. } => {
+            let hops = entry.body.event().and_then(|event| event.get().extension("carpehop")?.parse().ok());
+            hops.unwrap_or(0)
+        }
         What::Timer(_) => 0,
     }
 }

@@ -1,48 +1,58 @@
 //! What a planned batch is in the rule's terms. It borrows from the lane: nothing is copied.
 
-use super::keys::{Key, Keys};
+use super::keys::{Key, KeyState};
 use super::program::Version;
 use super::step::{Plan, Planned, What};
-use crate::event::Event;
-use crate::journal::{Body, Decision, Given, OutcomeEntry};
+use crate::event::PackedEvent;
+use crate::journal::{Body, Given, OutcomeEntry};
 use crate::rule::{Batch, Input, Keyed, Payload};
 
-/// The batch that a plan is, with the keys' states.
-pub(super) fn batch_of<'a>(plan: &'a Plan, keys: &'a Keys, version: &Version) -> Batch<'a> {
-    let keyed =
-        |key: &'a Key| Keyed { name: key, state: keys.get(key).and_then(|state| state.state.as_deref()) };
-    let input = |input: &'a Planned| Input {
+/// The batch that a plan is; `known` are its keys' states.
+pub(super) fn batch_of<'a>(
+    plan: &'a Plan<'a>,
+    known: &[Option<&'a KeyState>],
+    version: &Version,
+) -> Batch<'a> {
+    let keyed = |(key, known): (&&'a Key, &Option<&'a KeyState>)| Keyed {
+        name: key,
+        state: known.and_then(|known| known.state.as_deref()),
+    };
+    let input = |input: &'a Planned<'a>| Input {
         key: input.key,
         time: input.time,
         now: input.now,
         payload: payload_of(input, version),
     };
-    Batch { keys: plan.keys.iter().map(keyed).collect(), inputs: plan.inputs.iter().map(input).collect() }
+    Batch {
+        keys: plan.keys.iter().zip(known).map(keyed).collect(),
+        inputs: plan.inputs.iter().map(input).collect(),
+    }
 }
 
-fn payload_of<'a>(input: &'a Planned, version: &Version) -> Payload<'a> {
+fn payload_of<'a>(input: &'a Planned<'a>, version: &Version) -> Payload<'a> {
     match &input.what {
         What::Timer(timer) => Payload::Timer { name: &timer.name },
         What::Entry { entry, subscription } => match &entry.body {
             Body::Event(event) => event_payload(event, *subscription, version),
             Body::Outcome(outcome) => outcome_payload(outcome),
-            Body::Decision { decision: Decision::GivenAgain { given, .. }, .. } => match given {
-                Given::Event(event) => event_payload(event, *subscription, version),
-                Given::Outcome(outcome) => outcome_payload(outcome),
-                Given::Timer(name) => Payload::Timer { name },
+            body => match body.given_again() {
+                Some(Given::Event(event)) => event_payload(event, *subscription, version),
+                Some(Given::Outcome(outcome)) => outcome_payload(outcome),
+                Some(Given::Timer(name)) => Payload::Timer { name },
+                // The router gives lanes nothing else.
+                None => Payload::Timer { name: "" },
             },
-            // The router gives lanes nothing else.
-            _ => Payload::Timer { name: "" },
         },
     }
 }
 
-fn event_payload<'a>(event: &'a Event, subscription: Option<u32>, version: &Version) -> Payload<'a> {
+fn event_payload<'a>(event: &'a PackedEvent, subscription: Option<u32>, version: &Version) -> Payload<'a> {
     let subscription = subscription.unwrap_or(0);
     let wanted = version.description.subscriptions.get(subscription as usize);
     let attributes = wanted.map_or(&[][..], |wanted| &wanted.attributes);
+    let event = event.fields();
     let attributes = attributes.iter().map(|name| event.attribute(name)).collect();
-    Payload::Event { subscription, attributes, data: &event.data }
+    Payload::Event { subscription, attributes, data: event.data() }
 }
 
 fn outcome_payload(outcome: &OutcomeEntry) -> Payload<'_> {
@@ -50,7 +60,7 @@ fn outcome_payload(outcome: &OutcomeEntry) -> Payload<'_> {
         action: &outcome.action,
         reference: outcome.reference.as_deref().unwrap_or(""),
         status: outcome.status,
-        answer: &outcome.answer,
+        answer: (&outcome.answer).into(),
         detail: &outcome.detail,
     }
 }

@@ -20,7 +20,7 @@ use super::program::Version;
 use super::runtime::{Horizon, Rest, Rule};
 use crate::event::Instant;
 use crate::host::Recovery;
-use crate::journal::{Body, Entry, JournalError, Position};
+use crate::journal::{Body, Entry, Erasure, JournalError, Position};
 use crate::recovery::Turn;
 
 /// A rule that lags is read for again when fewer than this wait.
@@ -284,13 +284,19 @@ impl Router {
         }
         let mut touched = Vec::new();
         let mut found: Vec<Match> = Vec::new();
+        // Events of one type often follow each other.
+        let mut found_for = None;
         for entry in group {
             if entry.position < self.head {
                 continue;
             }
             match &entry.body {
                 Body::Event(event) => {
-                    self.index.matches(&event.kind, &mut found);
+                    let event = event.fields();
+                    let kind = event.kind();
+                    if found_for.replace(kind) != Some(kind) {
+                        self.index.matches(kind, &mut found);
+                    }
                     for matched in found.chunk_by(|one, other| one.0 == other.0) {
                         let slot = matched[0].0;
                         let course = &mut self.courses[slot];
@@ -298,13 +304,13 @@ impl Router {
                             course.touch(slot, &mut touched);
                             matched
                                 .iter()
-                                .for_each(|(_, subscription)| course.put_event(entry, *subscription));
+                                .for_each(|(_, subscription)| course.put_event(entry, &event, *subscription));
                             course.lag_if_full(entry);
                         }
                     }
                 }
                 Body::ErasureAsked(erasure) => {
-                    let erasure = Arc::new(erasure.clone());
+                    let erasure = Arc::new(Erasure::clone(erasure));
                     let courses = self.courses.iter_mut().enumerate();
                     for (slot, course) in
                         courses.filter(|(_, course)| course.current && course.is_meant(&erasure))
@@ -412,8 +418,9 @@ impl Router {
                 _ if course.version.is_none() => course.put_for_operators(entry),
                 Body::Event(event) => {
                     let mut found = Vec::new();
-                    course.index.matches(&event.kind, &mut found);
-                    found.iter().for_each(|(_, subscription)| course.put_event(entry, *subscription));
+                    let event = event.fields();
+                    course.index.matches(event.kind(), &mut found);
+                    found.iter().for_each(|(_, subscription)| course.put_event(entry, &event, *subscription));
                 }
                 Body::ErasureAsked(_) => course.put_for_operators(entry),
                 body if rule_of(body) == Some(&course.rule.name) => course.put_own(entry),

@@ -14,7 +14,7 @@ use super::program::Version;
 use super::step::Step;
 use crate::checkpoint::Marker;
 use crate::event::Instant;
-use crate::journal::{ActionId, Entry, Erasure, InputId, InputRef, Position};
+use crate::journal::{ActionId, Body, Entry, Erasure, InputId, InputRef, Position};
 use crate::plugin::Release;
 use crate::status::RuleCounters;
 
@@ -268,7 +268,8 @@ impl Rule {
 
     /// The lane that a key belongs to: stored nowhere, another number of lanes is another spread.
     pub(crate) fn lane_of(key: &str, lanes: usize) -> usize {
-        let hash = ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(key);
+        const SPREAD: ahash::RandomState = ahash::RandomState::with_seeds(1, 2, 3, 4);
+        let hash = SPREAD.hash_one(key);
         usize::try_from(hash % lanes.max(1) as u64).unwrap_or(0)
     }
 }
@@ -278,11 +279,32 @@ impl Item {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Item::Entry { entry, .. } => match &entry.body {
-                crate::journal::Body::Event(event) => event.size(),
-                crate::journal::Body::Outcome(outcome) => 128 + outcome.answer.len(),
+                Body::Event(event) => event.size(),
+                Body::Outcome(outcome) => 128 + outcome.answer.len(),
                 _ => 64,
             },
             _ => 0,
+        }
+    }
+
+    /// How much of the group that it comes from it keeps in memory: see [`PackedEvent::holds`](crate::PackedEvent).
+    pub(crate) fn holds(&self) -> Option<(usize, usize)> {
+        match self {
+            Item::Entry { entry, .. } => match &entry.body {
+                Body::Event(event) => Some(event.holds()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Copies its event out of its group.
+    pub(crate) fn let_go_of_the_rest(&mut self) {
+        if let Item::Entry { entry, .. } = self
+            && let Body::Event(event) = &entry.body
+        {
+            let Entry { position, epoch, instant, .. } = **entry;
+            *entry = Arc::new(Entry { position, epoch, instant, body: Body::Event(event.alone()) });
         }
     }
 

@@ -8,8 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::keys::{Key, KeyHasher, Keys, Timer};
-use crate::event::Instant;
-use crate::journal::{Body, Decision, Entry, Given, InputId, InputRef, Position};
+use crate::event::{Instant, PackedEvent};
+use crate::journal::{Entry, InputId, InputRef, Position};
 
 /// Something that a lane has to do.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Step {
 
 /// One input of a planned batch.
 #[derive(Clone, Debug)]
-pub(crate) struct Planned {
+pub(crate) struct Planned<'a> {
     /// Position in [`Plan::keys`].
     pub(crate) key: u32,
     /// The step that it comes from.
@@ -46,16 +46,16 @@ pub(crate) struct Planned {
     pub(crate) position: Position,
     pub(crate) time: Instant,
     pub(crate) now: Instant,
-    pub(crate) what: What,
+    pub(crate) what: What<'a>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum What {
-    Entry { entry: Arc<Entry>, subscription: Option<u32> },
+pub(crate) enum What<'a> {
+    Entry { entry: &'a Arc<Entry>, subscription: Option<u32> },
     Timer(Timer),
 }
 
-impl Planned {
+impl Planned<'_> {
     /// Its id. A hash: asked for only where something is named by it.
     pub(crate) fn id(&self) -> InputId {
         match &self.what {
@@ -83,11 +83,11 @@ impl Planned {
     }
 }
 
-/// A batch to be, in the host's terms.
+/// A batch to be, in the host's terms. It borrows from the steps: nothing is copied.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) keys: Vec<Key>,
-    pub(crate) inputs: Vec<Planned>,
+pub(crate) struct Plan<'a> {
+    pub(crate) keys: Vec<&'a Key>,
+    pub(crate) inputs: Vec<Planned<'a>>,
     /// How many steps, from the first, are done when this plan is.
     pub(crate) finished: usize,
 }
@@ -99,15 +99,23 @@ pub(crate) type Reached<'a> = dyn FnMut(Instant) -> Option<(Position, Instant)> 
 type Places<'a> = HashMap<&'a Key, (u32, usize), KeyHasher>;
 
 /// Plans at most `limit` inputs (at least one, if there is any) from the first of `steps`.
-pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &mut Reached<'_>) -> Plan {
+pub(crate) fn plan<'a>(
+    steps: &'a VecDeque<Step>,
+    keys: &Keys,
+    limit: usize,
+    reached: &mut Reached<'_>,
+) -> Plan<'a> {
     let mut plan = Plan::default();
     let mut places: Places<'_> =
         HashMap::with_capacity_and_hasher(limit.min(steps.len()), KeyHasher::default());
     let has_timers = keys.timers() > 0;
     for (index, step) in steps.iter().enumerate() {
         let key = step.key();
-        let mut given = places.get(key).map_or(0, |(_, given)| *given);
-        let timers = if has_timers { keys.get(key).map_or(&[][..], |state| &state.timers) } else { &[] };
+        let (mut given, mut timers) = (0, &[][..]);
+        if has_timers {
+            given = places.get(key).map_or(0, |(_, given)| *given);
+            timers = keys.get(key).map_or(timers, |state| &state.timers);
+        }
         while let Some(timer) = timers.get(given).filter(|timer| timer.due <= step.until()) {
             if plan.inputs.len() >= limit {
                 return plan;
@@ -122,20 +130,14 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
             if plan.inputs.len() >= limit {
                 return plan;
             }
-            let time = match &entry.body {
-                Body::Event(event)
-                | Body::Decision {
-                    decision: Decision::GivenAgain { given: Given::Event(event), .. }, ..
-                } => event.time.unwrap_or(entry.instant),
-                _ => entry.instant,
-            };
+            let time = entry.body.event().and_then(PackedEvent::time).unwrap_or(entry.instant);
             plan.inputs.push(Planned {
                 key: place_of(key, given, &mut places, &mut plan.keys),
                 step: index,
                 position: entry.position,
                 time,
                 now: entry.instant,
-                what: What::Entry { entry: Arc::clone(entry), subscription: *subscription },
+                what: What::Entry { entry, subscription: *subscription },
             });
         }
         plan.finished = index + 1;
@@ -143,17 +145,17 @@ pub(crate) fn plan(steps: &VecDeque<Step>, keys: &Keys, limit: usize, reached: &
     plan
 }
 
-fn place_of<'a>(key: &'a Key, given: usize, places: &mut Places<'a>, keys: &mut Vec<Key>) -> u32 {
+fn place_of<'a>(key: &'a Key, given: usize, places: &mut Places<'a>, keys: &mut Vec<&'a Key>) -> u32 {
     let next = u32::try_from(keys.len()).unwrap_or(u32::MAX);
     let (place, known) = places.entry(key).or_insert_with(|| {
-        keys.push(key.clone());
+        keys.push(key);
         (next, 0)
     });
     *known = given;
     *place
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Keeps only the first `length` inputs.
     pub(crate) fn cut(&mut self, length: usize) {
         if let Some(first) = self.inputs.get(length) {

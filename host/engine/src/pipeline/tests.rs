@@ -78,7 +78,7 @@ fn events(told: &[Told]) -> Vec<Event> {
 
 fn entries(events: &[Event]) -> Vec<Arc<Entry>> {
     let entry = |(position, event): (u64, &Event)| {
-        Arc::new(Entry { position, epoch: 7, instant: event.time.unwrap(), body: Body::Event(event.clone()) })
+        Arc::new(Entry { position, epoch: 7, instant: event.time.unwrap(), body: Body::Event(event.into()) })
     };
     (0..).zip(events).map(entry).collect()
 }
@@ -100,7 +100,7 @@ impl LaneWorld for Observed {
         self.instants.get(place).map(|found| (place as u64, *found))
     }
 
-    fn was_set_aside(&self, _: &Planned) -> Option<DeadLetter> {
+    fn was_set_aside(&self, _: &Planned<'_>) -> Option<DeadLetter> {
         None
     }
 
@@ -155,7 +155,7 @@ fn by_lane(entries: &[Arc<Entry>], turns: &[usize], batch: usize) -> Outcome {
         rest = later;
         let step = |entry: &Arc<Entry>| {
             let Body::Event(event) = &entry.body else { unreachable!() };
-            let key = event.subject.as_deref().unwrap().into();
+            let key = event.get().subject.unwrap().into();
             Step::Entry { key, entry: Arc::clone(entry), subscription: Some(0) }
         };
         let steps: VecDeque<Step> = now.iter().map(step).collect();

@@ -30,7 +30,8 @@ enum Taken {
     /// The rule is to be switched: no batch begins.
     Held,
     Nothing,
-    Entries(VecDeque<Item>),
+    /// With their bytes.
+    Entries(VecDeque<Step>, usize),
     Control(Item),
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn turn(shared: &Shared, rule: &Arc<Rule>, place: usize) -> bool {
     let outcome = match taken {
         Taken::Held => return false,
         Taken::Nothing => fire_due(&mut lane, horizon, &world, rule),
-        Taken::Entries(items) => give(&mut lane, slot, items, &world, rule),
+        Taken::Entries(steps, bytes) => give(&mut lane, slot, steps, bytes, &world, rule),
         Taken::Control(item) => control(&mut lane, slot, item, &world, shared, rule),
     };
     // Before the router can see that the turn is over, and release the rule.
@@ -91,22 +92,27 @@ fn take(slot: &LaneSlot, rule: &Rule) -> Taken {
     let entries =
         queue.iter().take(BATCH_INPUTS).take_while(|item| matches!(item, Item::Entry { .. })).count();
     if entries > 0 {
-        return Taken::Entries(queue.drain(..entries).collect());
+        let mut bytes = 0;
+        let step = |item: Item| {
+            bytes += item.bytes();
+            item.into_step()
+        };
+        let steps = queue.drain(..entries).filter_map(step).collect();
+        return Taken::Entries(steps, bytes);
     }
     queue.pop_front().map_or(Taken::Nothing, Taken::Control)
 }
 
-/// Gives entries to the rule; puts back what it did not come to.
+/// Gives entries, of so many bytes, to the rule; puts back what it did not come to.
 fn give(
     lane: &mut Lane,
     slot: &LaneSlot,
-    items: VecDeque<Item>,
+    steps: VecDeque<Step>,
+    bytes: usize,
     world: &World<'_>,
     rule: &Rule,
 ) -> Result<Progress, Halt> {
-    let count = items.len();
-    let bytes: usize = items.iter().map(Item::bytes).sum();
-    let steps: VecDeque<Step> = items.into_iter().filter_map(Item::into_step).collect();
+    let count = steps.len();
     let reached = match steps.back() {
         Some(Step::Entry { entry, .. }) => entry.instant,
         _ => 0,
@@ -320,7 +326,7 @@ impl LaneWorld for World<'_> {
         }
     }
 
-    fn was_set_aside(&self, input: &Planned) -> Option<DeadLetter> {
+    fn was_set_aside(&self, input: &Planned<'_>) -> Option<DeadLetter> {
         if self.rule.set_aside.is_empty() {
             return None;
         }
@@ -341,7 +347,7 @@ impl LaneWorld for World<'_> {
             reason: letter.reason.clone(),
             backtrace: letter.backtrace.clone(),
         };
-        let body = Body::Decision { rule: self.rule.name.clone(), decision };
+        let body = Body::Decision { rule: self.rule.name.clone(), decision: Box::new(decision) };
         self.shared.intake.append_wait(vec![body]).map_err(|error| Halt::pause(error.to_string()))?;
         self.keep(letter);
         self.count_set_aside();

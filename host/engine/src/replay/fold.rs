@@ -140,10 +140,11 @@ impl<'a> Fold<'a> {
         match &entry.body {
             Body::Event(event) => {
                 let mut found = Vec::new();
-                self.index.matches(&event.kind, &mut found);
+                let event = event.fields();
+                self.index.matches(event.kind(), &mut found);
                 for (_, subscription) in found {
                     let wanted = subscriptions.get(subscription as usize);
-                    if let Some(key) = wanted.and_then(|wanted| key_of(event, &wanted.keyed_by)) {
+                    if let Some(key) = wanted.and_then(|wanted| key_of(&event, &wanted.keyed_by)) {
                         add(key, Some(subscription));
                     }
                 }
@@ -376,7 +377,7 @@ impl LaneWorld for World<'_> {
         self.journal.at_or_after(instant).ok().flatten()
     }
 
-    fn was_set_aside(&self, input: &Planned) -> Option<DeadLetter> {
+    fn was_set_aside(&self, input: &Planned<'_>) -> Option<DeadLetter> {
         self.set_aside.get(&input.id()).cloned()
     }
 

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::{KeepError, Keeper, millis, remove_file};
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::base;
-use crate::event::{Event, Instant};
+use crate::event::{Fields, Instant};
 use crate::journal::{Body, Decision, Entry, Erasure, Given, Position};
 use crate::pipeline::key::key_of;
 use crate::pipeline::timeline::wall_clock;
@@ -82,13 +82,17 @@ impl Wanted {
 
     fn covers(&self, entry: &Entry) -> bool {
         match &entry.body {
-            Body::Event(event) => self.covers_event(event),
+            Body::Event(event) => self.covers_event(&event.fields()),
             Body::Outcome(outcome) => self.covers_key(&outcome.rule, &outcome.key),
             Body::KeyChange(change) => self.covers_key(&change.rule, &change.key),
-            Body::Decision { rule, decision: Decision::SetAside { key, .. } } => self.covers_key(rule, key),
-            Body::Decision { rule, decision: Decision::GivenAgain { key, given, .. } } => {
-                self.covers_key(rule, key) || matches!(given, Given::Event(event) if self.covers_event(event))
-            }
+            Body::Decision { rule, decision } => match &**decision {
+                Decision::SetAside { key, .. } => self.covers_key(rule, key),
+                Decision::GivenAgain { key, given, .. } => {
+                    self.covers_key(rule, key)
+                        || matches!(given, Given::Event(event) if self.covers_event(&event.fields()))
+                }
+                _ => false,
+            },
             _ => false,
         }
     }
@@ -99,17 +103,17 @@ impl Wanted {
 
     /// Of a subject: events about it, and actions for its keys that came back into the host. Of a rule's key: what
     /// the rule was given for it.
-    fn covers_event(&self, event: &Event) -> bool {
-        let from_key = event.extension("carpekey");
+    fn covers_event(&self, event: &Fields<'_>) -> bool {
+        let from_key = event.attribute("carpekey");
         if let Some(rule) = &self.erasure.rule {
             let given = |wanted: &Subscription| {
-                wanted.takes(&event.kind)
+                wanted.takes(event.kind())
                     && key_of(event, &wanted.keyed_by).is_some_and(|key| self.erasure.names(&key))
             };
             return self.subscriptions.iter().any(given)
-                || event.extension("carperule") == Some(rule)
-                    && from_key.is_some_and(|key| self.erasure.names(key));
+                || event.attribute("carperule").is_some_and(|of| of == *rule)
+                    && from_key.is_some_and(|key| self.erasure.names(&key));
         }
-        [event.subject.as_deref(), from_key].into_iter().flatten().any(|name| self.erasure.names(name))
+        [event.attribute("subject"), from_key].into_iter().flatten().any(|name| self.erasure.names(&name))
     }
 }

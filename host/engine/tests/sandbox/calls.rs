@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use carpe::Data;
+use carpe::DataRef;
 use carpe::rule::{Batch, EmittedMoment, Input, Keyed, Payload, StateChange, TimerChange};
 use carpe::sandbox::CallError;
 
@@ -43,7 +43,7 @@ fn a_batch_goes_in_and_effects_come_out() {
         .replace("(i64.store (i32.const 2124) ", "(i64.store (i32.const 2128) ");
     let mut instance =
         start(&Guest::handle(&echo).with(r#"(data (i32.const 3000) "echo")"#)).expect("starts");
-    let data = Data::Json(r#"{"level":3}"#.to_owned());
+    let data = DataRef::Json(r#"{"level":3}"#);
     let batch = Batch {
         keys: vec![Keyed { name: "gauge-7", state: Some(b"old") }],
         inputs: vec![Input {
@@ -53,7 +53,7 @@ fn a_batch_goes_in_and_effects_come_out() {
             payload: Payload::Event {
                 subscription: 0,
                 attributes: vec![Some(Cow::Borrowed("attribute")), None],
-                data: &data,
+                data,
             },
         }],
     };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use carpe::Data;
+use carpe::DataRef;
 use carpe::rule::{Batch, Effects, Input, Keyed, Payload, StateChange};
 use carpe::sandbox::{CallError, Instance, LoadError};
 
@@ -49,7 +49,7 @@ fn returning(changes: &[(u32, i32)], states_at: &str, states_length: &str) -> St
 const KEYS: [Keyed<'_>; 2] =
     [Keyed { name: "gauge-7", state: Some(b"old") }, Keyed { name: "ä", state: None }];
 
-fn event<'a>(key: u32, attributes: Vec<Option<Cow<'a, str>>>, data: &'a Data) -> Input<'a> {
+fn event<'a>(key: u32, attributes: Vec<Option<Cow<'a, str>>>, data: DataRef<'a>) -> Input<'a> {
     let payload = Payload::Event { subscription: 3, attributes, data };
     Input { key, time: 1_000, now: 2_000, payload }
 }
@@ -61,12 +61,12 @@ fn states(instance: &mut Instance, batch: &Batch<'_>) -> Vec<u8> {
 
 #[test]
 fn columns_are_written_as_the_contract_says() {
-    let data = Data::Json(r#"{"level":3}"#.into());
+    let data = DataRef::Json(r#"{"level":3}"#);
     let batch = Batch {
         keys: KEYS.to_vec(),
         inputs: vec![
-            event(1, vec![Some("id".into()), None, Some("".into())], &data),
-            event(0, Vec::new(), &Data::Absent),
+            event(1, vec![Some("id".into()), None, Some("".into())], data),
+            event(0, Vec::new(), DataRef::Absent),
         ],
     };
     let length = |local: &str| {
@@ -98,7 +98,7 @@ fn effects_come_out_of_columns() {
     let words = r#"(data (i32.const 3000) "newer")"#;
     let body = returning(&[(1, 3), (0, -1), (5, 0), (0, 2)], "(i32.const 3000)", "(i32.const 5)");
     let mut instance = start(&guest(&body).with(words)).expect("starts");
-    let batch = Batch { keys: [KEYS, KEYS].concat(), inputs: vec![event(0, Vec::new(), &Data::Absent)] };
+    let batch = Batch { keys: [KEYS, KEYS].concat(), inputs: vec![event(0, Vec::new(), DataRef::Absent)] };
     let state = |key, state: Option<&[u8]>| StateChange { key, state: state.map(<[u8]>::to_vec) };
     // Positions are as unchecked as they are in records.
     let states = vec![state(1, Some(b"new")), state(0, None), state(5, Some(b"")), state(0, Some(b"er"))];
@@ -108,14 +108,14 @@ fn effects_come_out_of_columns() {
 #[test]
 fn what_columns_have_no_place_for_goes_in_records() {
     let mut instance = start(&guest("")).expect("starts");
-    let json = Data::Json("{}".into());
-    let events = Batch { keys: KEYS.to_vec(), inputs: vec![event(0, Vec::new(), &json)] };
+    let json = DataRef::Json("{}");
+    let events = Batch { keys: KEYS.to_vec(), inputs: vec![event(0, Vec::new(), json)] };
     let in_columns = Ok(Effects::default());
     let in_records = Err(CallError::Rule(String::new()));
     assert_eq!(instance.handle(&events), in_columns);
-    let binary = Data::Binary(b"{}".to_vec().into());
+    let binary = DataRef::Binary(b"{}");
     let timer = Input { key: 0, time: 0, now: 0, payload: Payload::Timer { name: "late" } };
-    for other in [event(0, Vec::new(), &binary), timer] {
+    for other in [event(0, Vec::new(), binary), timer] {
         let mut batch = events.clone();
         batch.inputs.push(other);
         assert_eq!(instance.handle(&batch), in_records);
@@ -127,7 +127,7 @@ fn what_columns_have_no_place_for_goes_in_records() {
 
 #[test]
 fn columns_that_do_not_add_up_are_told_and_harm_nothing() {
-    let batch = Batch { keys: KEYS.to_vec(), inputs: vec![event(0, Vec::new(), &Data::Absent)] };
+    let batch = Batch { keys: KEYS.to_vec(), inputs: vec![event(0, Vec::new(), DataRef::Absent)] };
     let told = |changes: &[(u32, i32)], bytes: u32, expected: &str| {
         let body = returning(changes, "(i32.const 3000)", &format!("(i32.const {bytes})"));
         let mut instance = start(&guest(&body)).expect("starts");
@@ -159,7 +159,7 @@ fn columns_that_do_not_add_up_are_told_and_harm_nothing() {
 
 #[test]
 fn columns_outside_of_memory_or_over_the_limit_end_the_instance() {
-    let batch = Batch { keys: KEYS.to_vec(), inputs: vec![event(0, Vec::new(), &Data::Absent)] };
+    let batch = Batch { keys: KEYS.to_vec(), inputs: vec![event(0, Vec::new(), DataRef::Absent)] };
     let error = |body: &str, pages| {
         let mut instance = start(&Guest { pages, ..guest(body) }).expect("starts");
         let error = instance.handle(&batch).expect_err("fails");

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use carpe::{AdmitError, Event};
+use carpe::{AdmitError, EventBatch};
 use tokio::sync::mpsc;
 
 use super::cursor::{Cursor, Position};
@@ -25,11 +24,9 @@ const MARKS_BYTES: usize = 4;
 
 /// Events that follow each other, and where in the file they end.
 pub(super) struct Chunk {
-    pub(super) events: Vec<Event>,
-    /// Where each of the events' lines starts, and its text in `text`.
-    lines: Vec<(Position, Range<usize>)>,
-    /// What the events are read from, so that they can be made again.
-    text: Vec<u8>,
+    pub(super) batch: EventBatch,
+    /// Where each of the events' lines starts.
+    lines: Vec<Position>,
     pub(super) bad: Vec<BadLine>,
     /// In bytes.
     pub(super) end: u64,
@@ -40,38 +37,27 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    fn new(end: u64, file: Option<Arc<File>>, total_bytes: Option<u64>) -> Self {
-        let (events, lines, text, bad) = Default::default();
-        Chunk { events, lines, text, bad, end, cursor: None, total_bytes, file }
+    fn new(bounds: Bounds, end: u64, file: Option<Arc<File>>, total_bytes: Option<u64>) -> Self {
+        let batch = EventBatch::new(bounds.event_bytes);
+        Chunk { batch, lines: Vec::new(), bad: Vec::new(), end, cursor: None, total_bytes, file }
     }
 
     /// The event at `index`, as a bad line.
     pub(super) fn bad_line(&self, file: &str, index: usize, reason: String) -> BadLine {
-        let line = self.lines.get(index).map_or(0, |(start, _)| start.line + 1);
+        let line = self.lines.get(index).map_or(0, |start| start.line + 1);
         BadLine { file: file.to_owned(), line, column: None, reason }
-    }
-
-    /// Makes its events again, if they were taken.
-    pub(super) fn restore(&mut self, bounds: Bounds) {
-        if self.events.is_empty() {
-            let read = |(_, line): &(Position, Range<usize>)| {
-                Event::from_json(&self.text[line.clone()], bounds.event_bytes)
-            };
-            // Each of them was read before.
-            self.events = self.lines.iter().filter_map(|line| read(line).ok()).collect();
-        }
     }
 
     /// Leaves one event out.
     pub(super) fn remove(&mut self, index: usize) {
-        self.events.remove(index);
+        self.batch = self.batch.only(|at| at != index);
         self.lines.remove(index);
     }
 
     /// Ends before the event at `index`.
     pub(super) fn cut(&mut self, index: usize) {
-        self.events.truncate(index);
-        if let Some(&(start, _)) = self.lines.get(index) {
+        self.batch = self.batch.only(|at| at < index);
+        if let Some(&start) = self.lines.get(index) {
             self.end = start.offset;
             // Without a cursor the next start reads this chunk again, and its events are repeats.
             self.cursor = self.file.as_deref().and_then(|file| Cursor::at(file, start).ok());
@@ -134,7 +120,7 @@ enum Ended {
 impl Reader {
     fn read_stream(&self, stream: impl Read) -> Result<(), Ended> {
         let mut lines = Lines::new(stream, Position::default(), self.line_limit());
-        let mut chunk = Chunk::new(0, None, None);
+        let mut chunk = Chunk::new(self.bounds, 0, None, None);
         self.read_to_end(&mut lines, &mut chunk)?;
         self.finish(&mut lines, chunk)
     }
@@ -184,7 +170,7 @@ impl Reader {
             return self.read_stream(&*file).map(|()| false);
         }
         let mut lines = Lines::new(&*file, start, self.line_limit());
-        let mut chunk = Chunk::new(start.offset, Some(file.clone()), Some(metadata.len()));
+        let mut chunk = Chunk::new(self.bounds, start.offset, Some(file.clone()), Some(metadata.len()));
         let mut replaced = false;
         loop {
             self.read_to_end(&mut lines, &mut chunk)?;
@@ -210,7 +196,7 @@ impl Reader {
         loop {
             // What has come does not wait for more: who writes into a pipe now and then wants each line
             // taken.
-            let full = chunk.events.len().max(chunk.bad.len()) >= most || chunk.text.len() >= CHUNK_BYTES;
+            let full = chunk.batch.len().max(chunk.bad.len()) >= most || chunk.batch.bytes() >= CHUNK_BYTES;
             if full || !lines.has_line() {
                 self.hand_on(chunk, lines.end())?;
             }
@@ -245,12 +231,9 @@ impl Reader {
         } else if text.trim_ascii().is_empty() {
             return Ok(());
         } else {
-            match Event::from_json(text, self.bounds.event_bytes) {
-                Ok(event) => {
-                    chunk.events.push(event);
-                    let begin = chunk.text.len();
-                    chunk.text.extend_from_slice(text);
-                    chunk.lines.push((start, begin..chunk.text.len()));
+            match chunk.batch.push_json(text) {
+                Ok(()) => {
+                    chunk.lines.push(start);
                     return Ok(());
                 }
                 Err(AdmitError::Syntax { column, reason, .. }) => {
@@ -270,10 +253,10 @@ impl Reader {
 
     /// Hands on what the chunk holds; it goes on from `end`.
     fn hand_on(&self, chunk: &mut Chunk, end: Position) -> Result<(), Ended> {
-        if chunk.events.is_empty() && chunk.bad.is_empty() && chunk.end == end.offset {
+        if chunk.batch.is_empty() && chunk.bad.is_empty() && chunk.end == end.offset {
             return Ok(());
         }
-        let next = Chunk::new(end.offset, chunk.file.clone(), chunk.total_bytes);
+        let next = Chunk::new(self.bounds, end.offset, chunk.file.clone(), chunk.total_bytes);
         let mut chunk = std::mem::replace(chunk, next);
         chunk.end = end.offset;
         // There is none if the file is being cut now; then it is read from its start soon.

@@ -6,7 +6,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::Bytes;
-use carpe::{AdmitError, Event};
+use carpe::{AdmitError, Event, EventBatch, EventRef};
 use percent_encoding::percent_decode;
 
 use crate::intake::Bounds;
@@ -82,19 +82,26 @@ impl Mode {
         headers: &HeaderMap,
         body: Bytes,
         bounds: Bounds,
-    ) -> Result<Vec<Event>, Problem> {
-        match self {
-            Mode::Binary => binary(headers, body, bounds).map(|event| vec![event]),
-            Mode::Structured => structured(headers, &body, bounds).map(|event| vec![event]),
-            Mode::Batch => Event::batch_from_json(&body, bounds.event_bytes, bounds.batch_events)
-                .map_err(|(index, error)| bad_event(&error).at(index)),
+    ) -> Result<EventBatch, Problem> {
+        let mut batch = EventBatch::new(bounds.event_bytes);
+        let taken = match self {
+            Mode::Binary => batch.push(&binary(headers, body)?),
+            Mode::Structured => batch.push_json(&body),
+            Mode::Batch => {
+                return EventBatch::from_json(&body, bounds.event_bytes, bounds.batch_events)
+                    .map_err(|(index, error)| bad_event(&error).at(index));
+            }
+        };
+        taken.map_err(|error| bad_event(&error))?;
+        if let (Mode::Structured, Some(event)) = (self, batch.get(0)) {
+            same_attributes(headers, &event)?;
         }
+        Ok(batch)
     }
 }
 
-fn structured(headers: &HeaderMap, body: &[u8], bounds: Bounds) -> Result<Event, Problem> {
-    let event = Event::from_json(body, bounds.event_bytes).map_err(|error| bad_event(&error))?;
-    // The binding allows the same attributes as headers too; if they differ, which of them is meant?
+/// The binding allows the attributes of structured mode as headers too; if they differ, which of them is meant?
+fn same_attributes(headers: &HeaderMap, event: &EventRef<'_>) -> Result<(), Problem> {
     for (name, value) in ce_headers(headers) {
         let given = header_text(name, value)?;
         let known = event.attribute(name);
@@ -108,10 +115,10 @@ fn structured(headers: &HeaderMap, body: &[u8], bounds: Bounds) -> Result<Event,
             return Err(Problem::bad_request(detail).hint("send the attributes in the body only"));
         }
     }
-    Ok(event)
+    Ok(())
 }
 
-fn binary(headers: &HeaderMap, body: Bytes, bounds: Bounds) -> Result<Event, Problem> {
+fn binary(headers: &HeaderMap, body: Bytes) -> Result<Event, Problem> {
     let mut event = Event::new("", "", "");
     let mut version = None;
     for name in headers.keys().filter_map(ce_name) {
@@ -162,14 +169,15 @@ fn binary(headers: &HeaderMap, body: Bytes, bounds: Bounds) -> Result<Event, Pro
     if !body.is_empty() {
         event.set_data(body);
     }
-    event.validate(bounds.event_bytes).map_err(|error| bad_event(&error))?;
     Ok(event)
 }
 
 /// An event that the host doesn't take, as it is answered.
 pub(super) fn bad_event(error: &AdmitError) -> Problem {
     match error {
-        AdmitError::TooLarge { .. } | AdmitError::TooMany { .. } => Problem::too_large(error.to_string()),
+        AdmitError::TooLarge { .. } | AdmitError::TooMany { .. } | AdmitError::BatchFull { .. } => {
+            Problem::too_large(error.to_string())
+        }
         _ => Problem::invalid_event(error.to_string()),
     }
 }

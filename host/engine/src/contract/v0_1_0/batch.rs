@@ -1,7 +1,7 @@
 //! From the host's batch to the contract's, without copying a byte of it.
 
 use super::types;
-use crate::event::Data;
+use crate::event::DataRef;
 use crate::rule::{Batch, Input, Payload, Status};
 
 /// Lends `batch` to `call` in the contract's form.
@@ -42,7 +42,7 @@ fn lend_input<'b>(input: &'b Input<'_>, attributes: &'b [Option<&'b str>]) -> ty
         Payload::Event { subscription, attributes: _, data } => types::Payload::Event(types::Event {
             subscription: *subscription,
             attributes,
-            data: lend_data(data),
+            data: lend_data(*data),
         }),
         Payload::Timer { name } => types::Payload::Timer(types::Timer { name }),
         Payload::Outcome { action, reference, status, answer, detail } => {
@@ -50,7 +50,7 @@ fn lend_input<'b>(input: &'b Input<'_>, attributes: &'b [Option<&'b str>]) -> ty
                 action,
                 reference,
                 status: types::Status::from(*status),
-                answer: lend_data(answer),
+                answer: lend_data(*answer),
                 detail,
             })
         }
@@ -58,11 +58,11 @@ fn lend_input<'b>(input: &'b Input<'_>, attributes: &'b [Option<&'b str>]) -> ty
     types::Input { key: input.key, time: input.time, now: input.now, payload }
 }
 
-fn lend_data(data: &Data) -> types::Data<'_> {
+fn lend_data(data: DataRef<'_>) -> types::Data<'_> {
     match data {
-        Data::Absent => types::Data::Absent,
-        Data::Json(text) => types::Data::Json(text),
-        Data::Binary(bytes) => types::Data::Binary(bytes),
+        DataRef::Absent => types::Data::Absent,
+        DataRef::Json(text) => types::Data::Json(text),
+        DataRef::Binary(bytes) => types::Data::Binary(bytes),
     }
 }
 

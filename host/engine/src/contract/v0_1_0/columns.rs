@@ -2,7 +2,7 @@
 //! few copies of memory to pass.
 
 use super::wit_columns::{EffectColumns, EventColumns};
-use crate::event::Data;
+use crate::event::DataRef;
 use crate::rule::{Batch, Effects, Input, Payload, StateChange};
 
 /// What stands for the length of what is not there.
@@ -42,10 +42,10 @@ impl Columns {
 
     fn push(&mut self, input: &Input<'_>) -> Option<()> {
         let Payload::Event { subscription, attributes, data } = &input.payload else { return None };
-        let data = match data {
-            Data::Absent => None,
-            Data::Json(text) => Some(&text[..]),
-            Data::Binary(_) => return None,
+        let data = match *data {
+            DataRef::Absent => None,
+            DataRef::Json(text) => Some(text),
+            DataRef::Binary(_) => return None,
         };
         self.text.push_str(data.unwrap_or_default());
         self.numbers.extend([

@@ -9,66 +9,71 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::admit::{check_name, is_json, is_plain};
-use super::super::{Data, Event, Text, parse_instant};
+use super::super::{DataRef, EventRef, parse_instant};
 
 /// The event, as the thorough reader gives it; none: it is not as usual.
-pub(super) fn read(text: &str) -> Option<Event> {
+pub(in crate::event) fn read(text: &str) -> Option<EventRef<'_>> {
     let mut json = serde_json::Deserializer::from_str(text);
     let event = json.deserialize_map(Members).ok()?;
     json.end().ok()?;
     Some(event)
 }
 
-/// The events of an array, at most so many, as the thorough reader gives them; none: one of them is not as usual.
-pub(super) fn read_batch(text: &str, max_events: usize) -> Option<Vec<Event>> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let events = json.deserialize_seq(Batch { max_events }).ok()?;
-    json.end().ok()?;
-    Some(events)
-}
-
-struct Batch {
+/// Takes the events of an array, at most so many, as the thorough reader gives them; none: one of them is not as usual, or not
+/// taken.
+pub(in crate::event) fn read_batch(
+    text: &str,
     max_events: usize,
+    take: &mut dyn FnMut(EventRef<'_>) -> bool,
+) -> Option<()> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_seq(Batch { max_events, take }).ok()?;
+    json.end().ok()
 }
 
-impl<'de> Visitor<'de> for Batch {
-    type Value = Vec<Event>;
+struct Batch<'a> {
+    max_events: usize,
+    take: &'a mut dyn FnMut(EventRef<'_>) -> bool,
+}
+
+impl<'de> Visitor<'de> for Batch<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("events")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<Event>, A::Error> {
-        let mut events = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        let mut count = 0;
         while let Some(event) = array.next_element_seed(Members)? {
-            if events.len() >= self.max_events {
+            count += 1;
+            if count > self.max_events || !(self.take)(event) {
                 return Err(unusual());
             }
-            events.push(event);
         }
-        Ok(events)
+        Ok(())
     }
 }
 
 struct Members;
 
 impl<'de> DeserializeSeed<'de> for Members {
-    type Value = Event;
+    type Value = EventRef<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Event, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<EventRef<'de>, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Members {
-    type Value = Event;
+    type Value = EventRef<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
-        let mut event = Event::new("", "", "");
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EventRef<'de>, A::Error> {
+        let mut event = EventRef::empty();
         let mut has_version = false;
         let mut data: Option<&RawValue> = None;
         while let Some(name) = map.next_key::<&str>()? {
@@ -90,11 +95,11 @@ impl<'de> Visitor<'de> for Members {
                 },
                 "data_base64" => false,
                 name if check_name(name).is_ok() => {
-                    let place = event.extensions.binary_search_by(|(known, _)| known.as_str().cmp(name));
-                    let mut value = Text::default();
+                    let place = event.extensions.binary_search_by(|(known, _)| known.cmp(&name));
+                    let mut value = "";
                     let filled = fill(&mut value, &mut map)?;
                     if let Err(at) = place {
-                        event.extensions.insert(at, (name.into(), value));
+                        event.extensions.insert(at, (name, value));
                     }
                     filled && place.is_err()
                 }
@@ -104,14 +109,13 @@ impl<'de> Visitor<'de> for Members {
                 return Err(unusual());
             }
         }
-        let whole =
-            has_version && ![&event.id, &event.source, &event.kind].iter().any(|text| text.is_empty());
-        let is_json = event.datacontenttype.as_deref().is_none_or(is_json);
+        let whole = has_version && ![event.id, event.source, event.kind].iter().any(|text| text.is_empty());
+        let is_json = event.datacontenttype.is_none_or(is_json);
         match data.map(RawValue::get) {
             _ if !whole => Err(unusual()),
             None => Ok(event),
             Some(text) if is_json && text != "null" => {
-                event.data = Data::Json(text.to_owned());
+                event.data = DataRef::Json(text);
                 Ok(event)
             }
             Some(_) => Err(unusual()),
@@ -120,16 +124,16 @@ impl<'de> Visitor<'de> for Members {
 }
 
 /// Takes a value of plain characters. `false`: there was one, or it has others.
-fn fill<'de, A: MapAccess<'de>>(field: &mut Text, map: &mut A) -> Result<bool, A::Error> {
+fn fill<'de, A: MapAccess<'de>>(field: &mut &'de str, map: &mut A) -> Result<bool, A::Error> {
     let value: &str = map.next_value()?;
     let fits = field.is_empty() && is_plain(value);
-    *field = Text::new(value);
+    *field = value;
     Ok(fits)
 }
 
-fn fill_option<'de, A: MapAccess<'de>>(field: &mut Option<Text>, map: &mut A) -> Result<bool, A::Error> {
+fn fill_option<'de, A: MapAccess<'de>>(field: &mut Option<&'de str>, map: &mut A) -> Result<bool, A::Error> {
     let is_new = field.is_none();
-    Ok(fill(field.insert(Text::default()), map)? && is_new)
+    Ok(fill(field.insert(""), map)? && is_new)
 }
 
 /// Nobody reads it: the other reader says what is wrong.
@@ -139,6 +143,7 @@ fn unusual<E: serde::de::Error>() -> E {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Event;
     use super::*;
 
     /// What the thorough reader gives.
@@ -194,10 +199,17 @@ mod tests {
                 }
             }
             let text = format!(" {{{}}} ", chosen.join(", "));
-            let batch = read_batch(&format!("[{text},{text}]"), 2);
-            assert_eq!(batch.map(|mut events| events.pop()), read(&text).map(Some), "{text}");
-            assert_eq!(read_batch(&format!("[{text},{text}]"), 1), None);
-            if let Some(event) = read(&text).filter(|event| event.validate(1_000).is_ok()) {
+            let twice = format!("[{text},{text}]");
+            let mut events = Vec::new();
+            let batch = read_batch(&twice, 2, &mut |event| {
+                events.push(Event::from(&event));
+                true
+            });
+            let event = read(&text).map(|event| Event::from(&event));
+            assert_eq!(batch.and_then(|()| events.pop()), event, "{text}");
+            assert_eq!(read_batch(&twice, 1, &mut |_| true), None);
+            assert_eq!(read_batch(&twice, 2, &mut |_| false), None);
+            if let Some(event) = event.filter(|event| event.validate(1_000).is_ok()) {
                 read_quickly += 1;
                 assert_eq!(Some(event), thoroughly(&text), "{text}");
             }

@@ -24,7 +24,6 @@
 //! group: that would turn a torn tail into apparent damage. The entries' is over what is stored. Lengths come
 //! before entries, so that one can be replaced by [`Body::Erased`] without knowing its kind.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{Body, Entry, Epoch, JournalError, Position};
 use super::compress::{compress, decompress};
 use super::index::is_marked;
-use crate::event::Instant;
+use crate::event::{Instant, Unpacked};
 
 /// A newer one is refused.
 pub(crate) const FORMAT_VERSION: u32 = 2;
@@ -186,11 +185,15 @@ impl GroupHeader {
     }
 }
 
+/// How an entry is written: when since the group's first instant, and its body.
 #[derive(Serialize)]
 struct EntryOut<'a>(u64, &'a Body);
 
 #[derive(Deserialize)]
 struct EntryIn(u64, Body);
+
+/// The same, of an event, which follows: the first kind of body.
+const EVENT: u8 = 0;
 
 /// Writes groups. Kept from one to the next, for its buffers.
 #[derive(Default)]
@@ -275,8 +278,13 @@ impl Encoder {
             let start = buffer.len();
             buffer.extend_from_slice(&[0; 4]);
             let since = entry.instant.saturating_sub(first_instant);
-            postcard::to_io(&EntryOut(since, &entry.body), &mut *buffer)
-                .map_err(|error| refused(entry.position, &format!("it cannot be written: {error}")))?;
+            let written = match &entry.body {
+                Body::Event(event) => postcard::to_io(&(since, EVENT), &mut *buffer).map(|buffer| {
+                    buffer.extend_from_slice(event.written());
+                }),
+                body => postcard::to_io(&EntryOut(since, body), &mut *buffer).map(drop),
+            };
+            written.map_err(|error| refused(entry.position, &format!("it cannot be written: {error}")))?;
             if buffer.len() > GROUP_LIMIT_BYTES {
                 let reason = format!("its group is larger than {GROUP_LIMIT_BYTES} bytes");
                 return Err(refused(entry.position, &reason));
@@ -303,55 +311,60 @@ pub(crate) fn decode_group(
     let first = header.first;
     let marked = if header.own_length == GROUP_HEADER_BYTES { header.flags & MARKED } else { 0 };
     let entries = match header.flags & !marked {
-        0 => Cow::Borrowed(stored),
+        0 => stored.to_vec(),
         COMPRESSED if header.own_length == GROUP_HEADER_BYTES => {
             let expanded = header.expanded as usize;
             let decompressed =
                 if expanded <= GROUP_LIMIT_BYTES { decompress(stored, expanded).ok() } else { None };
             let unknown = || newer(format!("the group at position {first} is compressed in an unknown way"));
-            Cow::Owned(decompressed.ok_or_else(unknown)?)
+            decompressed.ok_or_else(unknown)?
         }
         flags => return Err(newer(format!("group flags {flags:#x} at position {first}"))),
     };
-    let mut decoded = Vec::with_capacity((header.count as usize).min(entries.len() / 4));
-    let mut rest = &*entries;
+    // Events stay where they are: first all are found, then those that are none are read.
+    let mut events = Unpacked::new(entries);
+    let mut found = Vec::with_capacity((header.count as usize).min(events.bytes().len() / 4));
+    let mut next = 0;
     for position in first..header.end() {
-        let split = rest.split_at_checked(4);
-        let split = split.and_then(|(length, rest)| rest.split_at_checked(u32_at(length, 0) as usize));
-        let Some((bytes, behind)) = split else {
+        let bytes = events.bytes();
+        let start = next + 4;
+        let length = bytes.get(next..start).map(|length| u32_at(length, 0) as usize);
+        let end = length.and_then(|length| start.checked_add(length)).filter(|end| *end <= bytes.len());
+        let Some(end) = end else {
             return Err(newer(format!("the group at position {first} ends before entry {position}")));
         };
-        decoded.push((decode_entry(header, position, bytes, path)?, bytes.len()));
-        rest = behind;
+        next = end;
+        let read = read_entry(&mut events, start..end);
+        let stamped = read.and_then(|(since, body)| Some((header.first_instant.checked_add(since)?, body)));
+        let Some((instant, body)) = stamped else {
+            // More fields than we know of, a kind that we do not know, ...
+            return Err(newer(format!("entry {position} is of a kind that this version does not know")));
+        };
+        found.push((instant, body, end - start));
     }
-    if !rest.is_empty() {
+    if next != events.bytes().len() {
         return Err(newer(format!("the group at position {first} has more than its entries")));
     }
-    Ok(decoded)
+    let mut events = events.events();
+    let entry = |(position, (instant, body, size)): (Position, (Instant, Option<Body>, usize))| {
+        let body = body.or_else(|| events.next().map(Body::Event))?;
+        Some((Arc::new(Entry { position, epoch: header.epoch, instant, body }), size))
+    };
+    Ok((first..).zip(found).filter_map(entry).collect())
 }
 
-/// Reads one entry whose checksum is right.
-///
-/// # Errors
-/// [`JournalError::Newer`], as for [`decode_group`].
-fn decode_entry(
-    group: &GroupHeader,
-    position: Position,
-    bytes: &[u8],
-    path: &Path,
-) -> Result<Arc<Entry>, JournalError> {
-    let instant_and_body = match postcard::take_from_bytes::<EntryIn>(bytes) {
-        Ok((EntryIn(since, body), [])) => {
-            group.first_instant.checked_add(since).map(|instant| (instant, body))
-        }
-        // More fields than we know of, a kind that we do not know, ...
+/// Reads one entry: when since the group's first instant, and its body, none: it is an event, and is noted.
+fn read_entry(events: &mut Unpacked, range: std::ops::Range<usize>) -> Option<(u64, Option<Body>)> {
+    let bytes = &events.bytes()[range.clone()];
+    let (since, rest) = postcard::take_from_bytes::<u64>(bytes).ok()?;
+    if let Some((&EVENT, event)) = rest.split_first() {
+        let start = range.end - event.len();
+        return events.note(start..range.end).then_some((since, None));
+    }
+    match postcard::take_from_bytes::<EntryIn>(bytes) {
+        Ok((EntryIn(since, body), [])) => Some((since, Some(body))),
         Ok(_) | Err(_) => None,
-    };
-    let Some((instant, body)) = instant_and_body else {
-        let detail = format!("entry {position} is of a kind that this version does not know");
-        return Err(JournalError::Newer { path: path.to_owned(), detail });
-    };
-    Ok(Arc::new(Entry { position, epoch: group.epoch, instant, body }))
+    }
 }
 
 fn refused(position: Position, reason: &str) -> JournalError {

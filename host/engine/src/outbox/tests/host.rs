@@ -61,7 +61,7 @@ fn take(host: &Host, moment: Moment) {
 fn outcomes(host: &Host) -> BTreeMap<ActionId, OutcomeEntry> {
     let entries = host.shared().journal.read(0, usize::MAX).unwrap();
     let outcome = |body: &Body| match body {
-        Body::Outcome(outcome) => Some((outcome.id, outcome.clone())),
+        Body::Outcome(outcome) => Some((outcome.id, OutcomeEntry::clone(outcome))),
         _ => None,
     };
     entries.iter().filter_map(|entry| outcome(&entry.body)).collect()
@@ -153,7 +153,7 @@ fn what_comes_back_into_the_host_is_journaled_with_its_outcome_or_has_expired() 
     let entries = host.shared().journal.read(0, usize::MAX).unwrap();
     let events: Vec<_> = entries
         .iter()
-        .filter(|entry| matches!(&entry.body, Body::Event(event) if event.kind == "came.back"))
+        .filter(|entry| matches!(&entry.body, Body::Event(event) if event.get().kind == "came.back"))
         .collect();
     assert_eq!(events.len(), 1);
     let after = &entries[events[0].position as usize + 1];

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Reply;
 use crate::checkpoint::{Marker, RuleRecord};
-use crate::event::Instant;
+use crate::event::{Fields, Instant};
 use crate::journal::{Body, Entry, Erasure, Journal, Position};
 use crate::pipeline::Shared;
 use crate::pipeline::index::SubscriptionIndex;
@@ -19,6 +19,9 @@ use crate::recovery::Turn;
 pub(super) const WAITING_INPUTS: usize = if cfg!(test) { 8 } else { 8_192 };
 /// How many bytes of events may wait there.
 const WAITING_BYTES: usize = 32 << 20;
+
+/// How many bytes of groups may be held in memory for each byte that waits there.
+const HELD_FOR_EACH: usize = 4;
 
 /// A rule, as the router sees it.
 pub(super) struct Course {
@@ -84,8 +87,8 @@ impl Course {
         self.room_bytes = WAITING_BYTES.saturating_sub(self.rule.waiting_bytes.load(Ordering::Acquire));
     }
 
-    pub(super) fn put_event(&mut self, entry: &Arc<Entry>, subscription: u32) {
-        let (Body::Event(event), Some(version)) = (&entry.body, &self.version) else { return };
+    pub(super) fn put_event(&mut self, entry: &Arc<Entry>, event: &Fields<'_>, subscription: u32) {
+        let Some(version) = &self.version else { return };
         let Some(wanted) = version.description.subscriptions.get(subscription as usize) else { return };
         let Some(key) = key_of(event, &wanted.keyed_by) else {
             self.rule.counters.keyless.fetch_add(1, Ordering::Relaxed);
@@ -203,7 +206,7 @@ impl Course {
         match &entry.body {
             Body::KeyChange(_) if rule_of(&entry.body) == Some(&self.rule.name) => self.put_own(entry),
             Body::ErasureAsked(erasure) if self.is_meant(erasure) => {
-                self.put_erasure(entry, &Arc::new(erasure.clone()));
+                self.put_erasure(entry, &Arc::new(Erasure::clone(erasure)));
             }
             _ => {}
         }
@@ -226,6 +229,7 @@ impl Course {
     /// Moves what was put together into the lanes' queues. `position`: the rule's next.
     pub(super) fn flush(&mut self, position: Position) {
         self.touched = false;
+        let_go_of_the_rest(&mut self.buffers, self.buffered_bytes);
         let count: usize = self.buffers.iter().map(Vec::len).sum();
         self.rule.waiting_bytes.fetch_add(std::mem::take(&mut self.buffered_bytes), Ordering::AcqRel);
         if count > 0 {
@@ -260,4 +264,50 @@ impl Course {
 /// The instant of an entry; none: it cannot be read.
 pub(super) fn instant_of(journal: &dyn Journal, position: Position) -> Option<Instant> {
     journal.read(position, 1).ok()?.first().map(|entry| entry.instant)
+}
+
+/// What is put into the lanes shares the memory of the batches that it comes from. If it is a small part of them, it is
+/// copied: what waits must not hold much more than the `bytes` that it counts for.
+fn let_go_of_the_rest(buffers: &mut [Vec<Item>], bytes: usize) {
+    let (mut last, mut held) = (None, 0);
+    for (batch, bytes) in buffers.iter().flatten().filter_map(Item::holds) {
+        if last.replace(batch) != Some(batch) {
+            held += bytes;
+        }
+    }
+    if held > HELD_FOR_EACH * bytes {
+        buffers.iter_mut().flatten().for_each(Item::let_go_of_the_rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, EventBatch};
+
+    #[test]
+    fn a_few_of_many_events_do_not_hold_all_of_them() {
+        let mut batch = EventBatch::new(2_000);
+        for id in 0..100 {
+            batch.push(&Event::new(id.to_string(), "/s", "t").with_json("x".repeat(1_000))).unwrap();
+        }
+        let item = |event| Item::Entry {
+            key: "k".into(),
+            entry: Arc::new(Entry { position: 7, epoch: 8, instant: 9, body: Body::Event(event) }),
+            subscription: Some(0),
+        };
+        for (taken, copied) in [(1, true), (10, true), (50, false), (100, false)] {
+            let items: Vec<Item> = batch.events().take(taken).map(item).collect();
+            let bytes = items.iter().map(Item::bytes).sum();
+            let mut buffers = [Vec::new(), items];
+            let_go_of_the_rest(&mut buffers, bytes);
+            for (item, event) in buffers[1].iter().zip(batch.events()) {
+                let held = item.holds().unwrap().1;
+                assert_eq!(held < 2_000, copied, "{taken} taken: {held} bytes held");
+                let Item::Entry { entry, .. } = item else { unreachable!() };
+                assert_eq!((entry.position, entry.epoch, entry.instant), (7, 8, 9));
+                assert_eq!(entry.body, Body::Event(event));
+            }
+        }
+    }
 }

@@ -65,7 +65,7 @@ impl Router {
             let shared = Arc::clone(&self.shared);
             let rule = course.rule.name.clone();
             self.shared.intake.append(
-                vec![Body::Decision { rule: rule.clone(), decision }],
+                vec![Body::Decision { rule: rule.clone(), decision: Box::new(decision) }],
                 Box::new(move |done| {
                     let result = done.map(drop);
                     shared.mailbox.ask(Request::Decided { rule, at, turn, result, reply });

@@ -1,6 +1,6 @@
 //! A rule in plain Rust that remembers all that it is given, in order, and does what its events ask for.
 
-use crate::event::Data;
+use crate::event::DataRef;
 use crate::limits::Limits;
 use crate::pipeline::program::{CallFailure, Callee, FailureKind, InstanceBudget, Program, Version};
 use crate::rule::{
@@ -70,7 +70,7 @@ impl Chronicle {
         for (cause, input) in (0u32..).zip(&batch.inputs) {
             let (what, deeds) = match &input.payload {
                 Payload::Timer { name } => (format!("timer {name}"), Vec::new()),
-                Payload::Event { data: Data::Json(text), attributes, .. } => {
+                Payload::Event { data: DataRef::Json(text), attributes, .. } => {
                     let id = attributes[0].as_deref().unwrap_or("");
                     (format!("event {id}"), serde_json::from_str(text).map_err(|error| error.to_string())?)
                 }

@@ -24,13 +24,14 @@ pub(super) fn model(entries: &[Arc<Entry>]) -> Outcome {
     let mut keys: BTreeMap<String, Key> = BTreeMap::new();
     for entry in entries {
         let Body::Event(event) = &entry.body else { continue };
+        let event = event.get();
         // The timeline moved: whatever is due comes first, for every key.
         for (name, key) in &mut keys {
             fire(name, key, entry, &mut result);
         }
-        let name = event.subject.as_deref().unwrap_or_default().to_owned();
+        let name = event.subject.unwrap_or_default().to_owned();
         let key = keys.entry(name.clone()).or_default();
-        let crate::event::Data::Json(text) = &event.data else { continue };
+        let crate::event::DataRef::Json(text) = event.data else { continue };
         let deeds: Vec<String> = serde_json::from_str(text).unwrap();
         let id = InputId::of_entry(entry.epoch, entry.position, Some(0));
         let time = event.time.unwrap();

@@ -285,7 +285,7 @@ fn relaxed_mode_never_has_more_than_its_bound_at_risk() {
     let mut event = crate::event::Event::new("1", "/", "t");
     event.data = crate::event::Data::Binary(vec![7; 3 << 20].into());
     for position in 0..12 {
-        let entry = Entry { position, epoch: 1, instant: 1, body: Body::Event(event.clone()) };
+        let entry = Entry { position, epoch: 1, instant: 1, body: Body::Event(event.clone().into()) };
         journal.append(&[Arc::new(entry)]).unwrap();
         let fork = disk.fork();
         fork.restart(None);

@@ -13,13 +13,13 @@ fn named(groups: usize, size: usize) -> Model {
     for entry in model.iter_mut().flatten() {
         let subject = if entry.position % 3 == 0 { NAME } else { "somebody-else" };
         let event = Event::new(format!("{}", entry.position), "/shop", "order").with_subject(subject);
-        *entry = Arc::new(Entry { body: Body::Event(event), ..Entry::clone(entry) });
+        *entry = Arc::new(Entry { body: Body::Event(event.into()), ..Entry::clone(entry) });
     }
     model
 }
 
 fn is_named(entry: &Entry) -> bool {
-    matches!(&entry.body, Body::Event(event) if event.subject.as_deref() == Some(NAME))
+    matches!(&entry.body, Body::Event(event) if event.get().subject == Some(NAME))
 }
 
 fn holds(bytes: &[u8]) -> bool {
@@ -102,7 +102,7 @@ fn what_a_failed_write_has_left_is_erased_too() {
         let first = Arc::new(Entry { position: 0, epoch: 1, instant: 1, body: Body::Tick });
         journal.append(&[Arc::clone(&first)]).unwrap();
         let event = Event::new("1", "/", "t").with_subject(NAME);
-        let second = Arc::new(Entry { position: 1, epoch: 1, instant: 1, body: Body::Event(event) });
+        let second = Arc::new(Entry { position: 1, epoch: 1, instant: 1, body: Body::Event(event.into()) });
         disk.fail_at(disk.calls().len() + 1, Fault::Fails(std::io::ErrorKind::Other), lasting);
         assert!(journal.append(&[Arc::clone(&second)]).is_err());
         disk.heal();

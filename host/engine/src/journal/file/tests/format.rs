@@ -127,7 +127,7 @@ fn a_forged_group_in_the_data_of_an_event_is_not_taken_for_one() {
         let disk = FaultyDisk::default();
         let journal = open(&disk, &options).unwrap();
         journal
-            .append(&[Arc::new(Entry { position: 0, epoch: 1, instant: 1, body: Body::Event(event) })])
+            .append(&[Arc::new(Entry { position: 0, epoch: 1, instant: 1, body: Body::Event(event.into()) })])
             .unwrap();
         drop(journal);
         let path = disk.paths(".journal").remove(0);
