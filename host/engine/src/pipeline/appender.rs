@@ -35,6 +35,9 @@ pub(crate) struct Appender {
 /// About how many bytes of events go into one group.
 const GROUP_BYTES: usize = 1 << 20;
 
+/// How long after events an outcome that nobody waits for does, for more of them to share its group with.
+const LOOKS_AFTER: Duration = Duration::from_millis(2);
+
 /// How long a journal that cannot be written is left alone before it is tried again: at first, and at most.
 const RESUME_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 
@@ -70,7 +73,9 @@ struct Group {
 impl Appender {
     /// Journals what comes in until the intake is stopped.
     pub(crate) fn run(mut self) {
-        while let Some(work) = self.wait() {
+        let mut after_events = false;
+        while let Some(work) = self.wait(after_events) {
+            after_events = !work.events.is_empty();
             if work.sync {
                 self.sync();
             }
@@ -97,15 +102,17 @@ impl Appender {
     }
 
     /// Waits for something to do: `None` once stopped and drained.
-    fn wait(&self) -> Option<Work> {
+    fn wait(&self, after_events: bool) -> Option<Work> {
         let mut state = self.intake.lock();
+        state.looks_soon = after_events;
         loop {
             // What still waits cannot be written.
             if state.stopped && state.failed.is_some() {
                 return None;
             }
             let sync = self.sync_at.is_some_and(|at| at <= Monotonic::now());
-            if sync || !state.events.is_empty() || !state.own.is_empty() || state.advance.is_some() {
+            let own = !state.own.is_empty() && (!state.looks_soon || state.stopped);
+            if sync || !state.events.is_empty() || own || state.advance.is_some() {
                 let mut work = Work {
                     own: state.own.drain(..).collect(),
                     advance: state.advance.take(),
@@ -120,6 +127,7 @@ impl Appender {
                     work.events.push(request);
                 }
                 state.working = true;
+                state.looks_soon = false;
                 return Some(work);
             }
             if state.stopped {
@@ -140,10 +148,16 @@ impl Appender {
                     )
                 }
             };
+            if state.looks_soon {
+                wait = wait.min(LOOKS_AFTER);
+            }
             if let Some(at) = self.sync_at {
                 wait = wait.min(at.saturating_duration_since(Monotonic::now()));
             }
-            state = self.intake.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            let (locked, waited) =
+                self.intake.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+            state = locked;
+            state.looks_soon &= !waited.timed_out();
         }
     }
 

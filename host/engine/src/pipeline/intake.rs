@@ -101,6 +101,8 @@ pub(super) struct State {
     pub(super) advance: Option<Instant>,
     /// A group is being made durable.
     pub(super) working: bool,
+    /// The appender looks soon, whether or not it is told that something waits.
+    pub(super) looks_soon: bool,
     pub(super) draining: bool,
     pub(super) stopped: bool,
     pub(super) failed: Option<String>,
@@ -194,8 +196,15 @@ impl Intake {
             done(Err(SubmitError::Stopped));
             return;
         }
+        // An outcome that nobody wants to hear of shares a group with events, if they keep coming: an fsync of its own would
+        // serve nobody.
+        let unheard = |body: &Body| matches!(body, Body::Outcome(outcome) if outcome.reference.is_none());
+        let waits = state.looks_soon && bodies.iter().all(unheard);
         state.own.push_back(Own { bodies, done });
-        self.wake.notify_one();
+        if !waits {
+            state.looks_soon = false;
+            self.wake.notify_one();
+        }
     }
 
     /// The same, and waits until it is durable.
