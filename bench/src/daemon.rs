@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::process;
+use crate::process::{self, Ran};
 
 /// How long a start may take, and what else should take no time.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -134,9 +134,9 @@ impl Daemon {
         }
     }
 
-    /// User and system time of all its threads so far.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        process::cpu_of(self.child.id())
+    /// What its threads have run so far.
+    pub(crate) fn ran(&self) -> Result<Ran> {
+        process::ran(self.child.id())
     }
 
     /// Memory that it has now, in bytes.

@@ -92,10 +92,10 @@ fn measure(home: &Home, depth: &Depth, events: u64, report: &mut Report) -> Resu
     remembers(&daemon, depth.keys)?;
     rest(&daemon)?;
     let memory = daemon.memory()?;
-    let before = daemon.cpu()?;
+    let before = daemon.ran()?;
     feed.post(events, |_, random| random % depth.keys)?;
     daemon.settle()?;
-    let cpu = daemon.cpu()? - before;
+    let cpu = daemon.ran()?.since(&before);
     remembers(&daemon, depth.keys)?;
     rest(&daemon)?;
     let disk = daemon.disk("") - daemon.disk("cache");
@@ -131,11 +131,11 @@ fn remembers(daemon: &Daemon, keys: u64) -> Result<()> {
 /// Waits until nothing works any more: a checkpoint that is being written is none of the events' that follow.
 fn rest(daemon: &Daemon) -> Result<()> {
     let begun = Instant::now();
-    let mut before = daemon.cpu()?;
+    let mut before = daemon.ran()?;
     while begun.elapsed() < Duration::from_secs(120) {
         std::thread::sleep(Duration::from_millis(500));
-        let now = daemon.cpu()?;
-        if now - before <= Duration::from_millis(20) {
+        let now = daemon.ran()?;
+        if now.since(&before) <= Duration::from_millis(20) {
             break;
         }
         before = now;
