@@ -195,7 +195,7 @@ impl Posted {
     /// Posts all, one after the other. Returns the daemon's nanoseconds of CPU time per event. Whether all is
     /// handled is asked for only if somebody handles it: to tell of 10,000 plugins takes long.
     fn post(&self, bodies: &[String], handled: bool) -> Result<f64> {
-        let before = self.daemon.cpu()?;
+        let before = self.daemon.ran()?;
         for body in bodies {
             let request = self.client.post(&self.daemon.events).header("content-type", BATCH_TYPE);
             let answer = request.body(body.clone()).send()?;
@@ -206,7 +206,7 @@ impl Posted {
         } else {
             sleep(Duration::from_millis(300));
         }
-        let cpu = self.daemon.cpu()? - before;
+        let cpu = self.daemon.ran()?.since(&before);
         Ok(cpu.as_secs_f64() * 1e9 / (bodies.len() * BATCH) as f64)
     }
 }

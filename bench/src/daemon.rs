@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::process;
+use crate::process::{self, Ran};
 
 /// How long a start may take, and what else should take no time.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -27,7 +27,6 @@ pub(crate) struct Daemon {
     /// Where it takes events, and where it tells of itself: `http://127.0.0.1:PORT`.
     pub(crate) events: String,
     pub(crate) operators: String,
-    data: PathBuf,
     client: reqwest::blocking::Client,
 }
 
@@ -54,6 +53,11 @@ impl Home {
     /// The path of something in it: `plugins/x.wasm`, `data`, `carpe.toml`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// Bytes that a folder within its data folder takes on the disk.
+    pub(crate) fn disk(&self, name: &str) -> u64 {
+        bytes_of(&self.file("data").join(name))
     }
 
     /// Puts a plugin there, as one file after the other.
@@ -92,7 +96,7 @@ impl Home {
                 addresses.filter(|found| found.pid == child.id())
                 && client.get(format!("{operators}/readyz")).send().is_ok_and(|answer| answer.status() == 200)
             {
-                return Ok((Daemon { child, events, operators, data, client }, begun.elapsed()));
+                return Ok((Daemon { child, events, operators, client }, begun.elapsed()));
             }
             if begun.elapsed() > PATIENCE {
                 bail!("carpe run is not ready after {PATIENCE:?}");
@@ -134,9 +138,9 @@ impl Daemon {
         }
     }
 
-    /// User and system time of all its threads so far.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        process::cpu_of(self.child.id())
+    /// What its threads have run so far.
+    pub(crate) fn ran(&self) -> Result<Ran> {
+        process::ran(self.child.id())
     }
 
     /// Memory that it has now, in bytes.
@@ -144,11 +148,6 @@ impl Daemon {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) << 10)
-    }
-
-    /// Bytes of a folder within its data folder.
-    pub(crate) fn disk(&self, name: &str) -> u64 {
-        bytes_of(&self.data.join(name))
     }
 
     /// Kills it, as `kill -9` does.

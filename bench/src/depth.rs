@@ -18,6 +18,10 @@ use self::feed::Feed;
 const STATE_BYTES: f64 = 100.0;
 /// Repeats are recognised over so many events: what these need is of no key, and is to be there at every depth.
 const KNOWN_EVENTS: u64 = 100_000;
+/// How long it may take to catch up, or to come to rest.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Entries that are read again at most where a checkpoint was written at the end: of starts and stops.
+const CHECKPOINTED: u64 = 1_000;
 /// How often it is killed and started.
 const STARTS: usize = 3;
 
@@ -92,30 +96,32 @@ fn measure(home: &Home, depth: &Depth, events: u64, report: &mut Report) -> Resu
     remembers(&daemon, depth.keys)?;
     rest(&daemon)?;
     let memory = daemon.memory()?;
-    let before = daemon.cpu()?;
+    let before = daemon.ran()?;
     feed.post(events, |_, random| random % depth.keys)?;
     daemon.settle()?;
-    let cpu = daemon.cpu()? - before;
+    let cpu = daemon.ran()?.since(&before);
     remembers(&daemon, depth.keys)?;
     rest(&daemon)?;
-    let disk = daemon.disk("") - daemon.disk("cache");
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        daemon.kill()?;
+        let (started, ready) = home.start()?;
+        starts.push((ready + caught_up(&started)?).as_secs_f64() * 1e3);
+        started.settle()?;
+        remembers(&started, depth.keys).context("after a start")?;
+        daemon = started;
+    }
+    rest(&daemon)?;
+    daemon.stop()?;
+    let disk = home.disk("") - home.disk("cache");
     report.note(format!(
         "depth: {} keys filled by {} events a second; on the disk {:.0} MiB, of which the journal {:.0} MiB",
         depth.name,
         (filled as f64 / filling).round(),
         mib(disk),
-        mib(daemon.disk("journal")),
+        mib(home.disk("journal")),
     ));
-    let mut starts = Vec::new();
-    for _ in 0..STARTS {
-        daemon.kill()?;
-        let (started, took) = home.start()?;
-        started.settle()?;
-        remembers(&started, depth.keys).context("after a start")?;
-        starts.push(took.as_secs_f64() * 1e3);
-        daemon = started;
-    }
-    daemon.stop()?;
+    checkpointed(home)?;
     Ok(Found { cpu_ns: cpu.as_secs_f64() * 1e9 / events as f64, memory, disk, start_ms: median(starts) })
 }
 
@@ -128,14 +134,32 @@ fn remembers(daemon: &Daemon, keys: u64) -> Result<()> {
     Ok(())
 }
 
+/// Waits until its rules have come to where the journal ended when it was killed. Returns how long.
+fn caught_up(daemon: &Daemon) -> Result<Duration> {
+    let begun = Instant::now();
+    while daemon.status()?["recovery"]["caught_up_ms"].is_null() {
+        ensure!(begun.elapsed() < PATIENCE, "it does not catch up");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(begun.elapsed())
+}
+
+/// What is on the disk after a clean stop is a checkpoint of all: nothing is read again.
+fn checkpointed(home: &Home) -> Result<()> {
+    let (daemon, _) = home.start()?;
+    let again = daemon.status()?["recovery"]["entries"].as_u64().unwrap_or(u64::MAX);
+    ensure!(again < CHECKPOINTED, "a start after a clean stop reads {again} entries again");
+    daemon.stop()
+}
+
 /// Waits until nothing works any more: a checkpoint that is being written is none of the events' that follow.
 fn rest(daemon: &Daemon) -> Result<()> {
     let begun = Instant::now();
-    let mut before = daemon.cpu()?;
-    while begun.elapsed() < Duration::from_secs(120) {
+    let mut before = daemon.ran()?;
+    while begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(500));
-        let now = daemon.cpu()?;
-        if now - before <= Duration::from_millis(20) {
+        let now = daemon.ran()?;
+        if now.since(&before) <= Duration::from_millis(20) {
             break;
         }
         before = now;

@@ -25,9 +25,9 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
         starts.push(start.as_secs_f64() * 1e3);
         sleep(Duration::from_secs(2));
         memory.push(daemon.memory()? as f64 / 1e6);
-        let before = daemon.cpu()?;
+        let before = daemon.ran()?;
         sleep(Duration::from_secs_f64(watched));
-        busy.push((daemon.cpu()? - before).as_secs_f64() * 1e3 / watched);
+        busy.push(daemon.ran()?.since(&before).as_secs_f64() * 1e3 / watched);
         daemon.stop()?;
     }
     copies::remove(&home)?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::Setup;
 use crate::daemon::{Daemon, Home};
 use crate::posts::{Post, runtime, send_all};
-use crate::process::cpu_of;
+use crate::process::{self, Ran};
 use crate::readings::Readings;
 use crate::report::{Better, Report, Row};
 use crate::times::median;
@@ -118,7 +118,7 @@ struct Rates {
 
 impl Rates {
     fn push(&mut self, events: usize, cpu: Duration, wall: Duration) {
-        self.cpu.push(events as f64 / cpu.as_secs_f64().max(0.01));
+        self.cpu.push(events as f64 / cpu.as_secs_f64());
         self.wall.push(events as f64 / wall.as_secs_f64());
     }
 }
@@ -135,7 +135,7 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
             let posts = Arc::new(mode.posts(setup.short, &mut readings, &mut next_id)?);
             let events = mode.events(setup.short);
             let (cpu, wall) = measured(
-                || daemon.cpu(),
+                || daemon.ran(),
                 || {
                     let wall = runtime.block_on(send_all(&daemon.events, CONNECTIONS, &posts));
                     // What is done after the answer belongs to it.
@@ -144,7 +144,7 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
                 },
             )?;
             let (bare_cpu, bare_wall) = measured(
-                || cpu_of(bare.child.id()),
+                || process::ran(bare.child.id()),
                 || runtime.block_on(send_all(&bare.address, CONNECTIONS, &posts)),
             )?;
             // The first run is cold.
@@ -167,12 +167,12 @@ pub(crate) fn run(setup: &Setup, report: &mut Report) -> Result<()> {
 
 /// CPU time that something took, beside what it returns.
 fn measured(
-    cpu: impl Fn() -> Result<Duration>,
+    ran: impl Fn() -> Result<Ran>,
     work: impl FnOnce() -> Result<Duration>,
 ) -> Result<(Duration, Duration)> {
-    let before = cpu()?;
+    let before = ran()?;
     let wall = work()?;
-    Ok((cpu()? - before, wall))
+    Ok((ran()?.since(&before), wall))
 }
 
 /// Stops it, after a look at whether all of it arrived.

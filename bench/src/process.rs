@@ -1,5 +1,7 @@
 //! Whole processes: what a command took, by the system's own account.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,6 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+
+/// In what Linux counts the time of a process, on every machine of today.
+const TICK: Duration = Duration::from_millis(10);
 
 /// What one run of a command took.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +79,61 @@ fn launcher(command: &Command, took: &Path) -> Result<Command> {
     Ok(launcher)
 }
 
-/// User and system time of all threads of a process that lives, so far.
-pub(crate) fn cpu_of(process: u32) -> Result<Duration> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // Behind the name, which may hold anything: state is field 3, utime and stime 14 and 15, in hundredths.
+/// What a process that lives has run so far.
+pub(crate) struct Ran {
+    /// All that it ever ran, in hundredths of a second.
+    all: Duration,
+    /// Each of its threads that live, to the nanosecond.
+    threads: BTreeMap<OsString, Duration>,
+}
+
+impl Ran {
+    /// User and system time of all its threads from `before` until now: to the nanosecond, unless threads that ran have
+    /// ended; then to two hundredths of a second.
+    pub(crate) fn since(&self, before: &Ran) -> Duration {
+        let of_threads = self
+            .threads
+            .iter()
+            .map(|(thread, ran)| ran.saturating_sub(before.threads.get(thread).copied().unwrap_or_default()));
+        // Both ends of that are rounded.
+        let at_least = self.all.saturating_sub(before.all).saturating_sub(TICK * 2);
+        of_threads.sum::<Duration>().max(at_least)
+    }
+}
+
+/// What a process that lives has run so far.
+pub(crate) fn ran(process: u32) -> Result<Ran> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // Behind the name, which may hold anything: state is field 3, utime and stime 14 and 15.
     let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
-    let ticks = behind.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
-    Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
+    let ticks = behind.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok());
+    let all = TICK * ticks.sum::<u32>();
+    let mut threads = BTreeMap::new();
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = thread?;
+        // It may have ended since; or the kernel was built without these.
+        let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        let nanoseconds = text.split(' ').next().and_then(|ran| ran.parse().ok()).unwrap_or(0);
+        threads.insert(thread.file_name(), Duration::from_nanos(nanoseconds));
+    }
+    Ok(Ran { all, threads })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(all: u32, threads: &[(&str, u64)]) -> Ran {
+        let threads = threads.iter().map(|(thread, ns)| (OsString::from(thread), Duration::from_nanos(*ns)));
+        Ran { all: TICK * all, threads: threads.collect() }
+    }
+
+    #[test]
+    fn threads_count_to_the_nanosecond_and_those_that_ended_are_not_lost() {
+        let before = ran(100, &[("1", 7), ("2", 1_000_000_000)]);
+        let living = ran(101, &[("1", 10), ("2", 1_000_000_005), ("3", 4)]);
+        assert_eq!(living.since(&before), Duration::from_nanos(12));
+        let ended = ran(150, &[("1", 10)]);
+        assert_eq!(ended.since(&before), TICK * 48);
+    }
 }
