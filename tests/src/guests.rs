@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use carpe::sandbox::SandboxOptions;
 
 /// The guests that tests use: [`guest`] builds no other.
-pub const GUESTS: [&str; 6] = ["counter", "counter-migrating", "echo", "hostile", "ledger", "overheat"];
+pub const GUESTS: [&str; 7] =
+    ["conform", "counter", "counter-migrating", "echo", "hostile", "ledger", "overheat"];
 
 /// The repository.
 pub fn root() -> PathBuf {

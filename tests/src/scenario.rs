@@ -31,6 +31,7 @@ pub struct Scenario {
     steps: Vec<Step>,
     /// What must come of it, a line each.
     pub expected: Vec<Value>,
+    at_once: bool,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +40,9 @@ struct Setup {
     rules: Vec<Rule>,
     #[serde(default, rename = "route")]
     routes: Vec<Route>,
+    /// Moments are shown with their data.
+    #[serde(default)]
+    data: bool,
 }
 
 #[derive(Deserialize)]
@@ -90,16 +94,48 @@ impl Scenario {
             setup: setup.unwrap_or_else(|error| panic!("{error}")),
             steps: lines(&folder.join("events.jsonl"), &text("events.jsonl"), Step::read),
             expected: lines(&folder.join("expected.jsonl"), &text("expected.jsonl"), |_, value| Ok(value)),
+            at_once: false,
         }
+    }
+
+    /// The same story, told to another rule.
+    #[must_use]
+    pub fn of(mut self, plugin: &str) -> Scenario {
+        self.setup.rules.iter_mut().for_each(|rule| plugin.clone_into(&mut rule.plugin));
+        self
+    }
+
+    /// The same, with all events before the first other step given at once.
+    #[must_use]
+    pub fn at_once(mut self) -> Scenario {
+        self.at_once = true;
+        self
     }
 
     /// Tells the story to a host with so many worker threads. Returns what came of it.
     pub fn run(&self, threads: usize) -> Vec<Value> {
         let sink = Arc::new(ScriptedSink::default());
         let host = self.setup.start(threads, &sink);
-        let mut told =
-            Told { coming: host.moments(), moments: Vec::new(), letters: BTreeMap::new(), lines: Vec::new() };
-        for step in &self.steps {
+        let mut told = Told {
+            coming: host.moments(),
+            moments: Vec::new(),
+            letters: BTreeMap::new(),
+            lines: Vec::new(),
+            data: self.setup.data,
+        };
+        let mut steps = &self.steps[..];
+        if self.at_once {
+            let events = steps.iter().map_while(|step| match step {
+                Step::Event(event) => Some(event.clone()),
+                _ => None,
+            });
+            let events: Vec<Event> = events.collect();
+            steps = &steps[events.len()..];
+            host.submit_all(events).and_then(carpe::Receipt::wait).expect("a host that takes them");
+            quiet(&host);
+            told.listen(&host);
+        }
+        for step in steps {
             match step {
                 Step::Event(event) => told.submit(&host, event),
                 Step::Advance(to) => advance(&host, *to),
@@ -201,6 +237,7 @@ struct Told {
     /// How many letters of each rule have been told of.
     letters: BTreeMap<String, usize>,
     lines: Vec<Value>,
+    data: bool,
 }
 
 impl Told {
@@ -226,7 +263,11 @@ impl Told {
     /// Moments come first, then what was set aside: an input that makes a moment is rarely set aside too.
     fn listen(&mut self, host: &Host) {
         while let Some(moment) = self.coming.try_recv().expect("a host that runs, and room for all moments") {
-            self.lines.push(shown(&moment));
+            let mut line = shown(&moment);
+            if let Some(data) = moment.data.as_deref().filter(|_| self.data) {
+                line["data"] = parsed(data);
+            }
+            self.lines.push(line);
             self.moments.push(moment);
         }
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();

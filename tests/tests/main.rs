@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what tests share may panic as tests do")]
 
 mod columns;
+mod conformance;
 mod crash;
 mod embed;
 mod faults;

@@ -59,6 +59,19 @@ pub enum Status {
     Expired,
 }
 
+impl std::fmt::Display for Status {
+    /// As the contract writes it, e.g. `delivered`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Status::Delivered => "delivered",
+            Status::Rejected => "rejected",
+            Status::Withheld => "withheld",
+            Status::Failed => "failed",
+            Status::Expired => "expired",
+        })
+    }
+}
+
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Effects {
     pub(crate) states: Vec<StateChange>,

@@ -25,8 +25,13 @@ pub(crate) struct Runner<R> {
 
 impl<R: Rule + Described> Runner<R> {
     pub(crate) fn new(configuration: &str) -> Result<Self> {
-        let rule: R = serde_json::from_str(configuration)
-            .map_err(|error| Error::new(format!("configuration: {error}")))?;
+        let mut json = serde_json::Deserializer::from_str(configuration);
+        let rule: R = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let (path, reason) = (error.path().to_string(), error.inner());
+            // Where a whole object is at fault, the reason names the field.
+            let at = if path == "." { String::new() } else { format!("`{path}`: ") };
+            Error::new(format!("configuration: {at}{reason}"))
+        })?;
         rule.check().map_err(|error| Error::new(format!("configuration: {error}")))?;
         let about = R::about();
         let subscriptions = about.subscriptions.clone().into();

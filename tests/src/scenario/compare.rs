@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 /// A line's fields in the order in which people write them.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "event",
     "refused",
     "rule",
@@ -14,6 +14,7 @@ const FIELDS: [&str; 13] = [
     "moment",
     "subject",
     "why",
+    "data",
     "time",
     "actions",
     "set aside",

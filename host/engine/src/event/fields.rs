@@ -1,16 +1,17 @@
-//! An event's fields, found in the bytes that it is written as, without reading all of it.
+//! How an event is written, and its fields, found in those bytes without reading all of them.
+//!
+//! It is what `postcard` makes of an [`Event`](super::Event): see <https://postcard.jamesmunns.com/wire-format>.
 
 use std::borrow::Cow;
 
-use super::{DataRef, format_instant};
+use super::{DataRef, EventRef, format_instant};
 
 /// The fields of an event. Only as far as what is asked for are its bytes looked at.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// Of what was written of an event: see [`Event`](super::Event) for the order of the fields, and
-    /// <https://postcard.jamesmunns.com/wire-format> for how they are written.
+    /// Of what was written of an event.
     pub(crate) fn of(written: &'a [u8]) -> Self {
         Fields(written)
     }
@@ -91,6 +92,56 @@ impl<'a> Fields<'a> {
 fn text(bytes: &[u8]) -> &str {
     // It was one before it was written.
     std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Writes an event behind what is there.
+pub(super) fn write(event: &EventRef<'_>, bytes: &mut Vec<u8>) {
+    bytes.reserve(event.size());
+    for text in [event.id, event.source, event.kind] {
+        put_bytes(text.as_bytes(), bytes);
+    }
+    put_option(event.subject, bytes);
+    match event.time {
+        Some(time) => {
+            bytes.push(1);
+            put_number(time, bytes);
+        }
+        None => bytes.push(0),
+    }
+    put_option(event.datacontenttype, bytes);
+    put_option(event.dataschema, bytes);
+    put_number(event.extensions.len() as u64, bytes);
+    for (name, value) in &event.extensions {
+        put_bytes(name.as_bytes(), bytes);
+        put_bytes(value.as_bytes(), bytes);
+    }
+    let (kind, data) = match event.data {
+        DataRef::Absent => return bytes.push(0),
+        DataRef::Json(text) => (1, text.as_bytes()),
+        DataRef::Binary(binary) => (2, binary),
+    };
+    bytes.push(kind);
+    put_bytes(data, bytes);
+}
+
+fn put_number(mut number: u64, bytes: &mut Vec<u8>) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn put_bytes(text: &[u8], bytes: &mut Vec<u8>) {
+    put_number(text.len() as u64, bytes);
+    bytes.extend_from_slice(text);
+}
+
+fn put_option(text: Option<&str>, bytes: &mut Vec<u8>) {
+    bytes.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put_bytes(text.as_bytes(), bytes);
+    }
 }
 
 struct Reader<'a>(&'a [u8]);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::fields::Fields;
+use super::fields::{Fields, write};
 use super::json::usual;
 use super::{AdmitError, Data, Event, Instant, format_instant};
 
@@ -213,8 +213,8 @@ impl Packed {
 
     fn push(&mut self, event: &EventRef<'_>) -> Result<(), AdmitError> {
         let start = self.bytes.len();
-        let written = postcard::to_io(event, &mut self.bytes).is_ok();
-        if !written || self.bytes.len() > BATCH_LIMIT_BYTES {
+        write(event, &mut self.bytes);
+        if self.bytes.len() > BATCH_LIMIT_BYTES {
             self.bytes.truncate(start);
             return Err(AdmitError::BatchFull { limit: BATCH_LIMIT_BYTES });
         }
@@ -267,6 +267,8 @@ impl EventBatch {
         max_events: usize,
     ) -> Result<Self, (usize, AdmitError)> {
         let mut batch = EventBatch::new(max_event_bytes);
+        // Their names and signs are not written.
+        Arc::make_mut(&mut batch.packed).bytes.reserve(text.len() / 2);
         let usual = std::str::from_utf8(text).ok().and_then(|text| {
             usual::read_batch(text, max_events, &mut |event| batch.push_ref(&event).is_ok())
         });

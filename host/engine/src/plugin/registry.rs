@@ -443,6 +443,13 @@ impl Registry {
                 self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new(), new: true });
             }
         }
+        // The first event that it is given is not to wait for an instance. One that cannot be started is tried again, and
+        // judged, where it is needed.
+        if let Some(version) = &version
+            && let Ok(instance) = version.fresh()
+        {
+            version.give_back(instance);
+        }
         let (reply, result) = std::sync::mpsc::sync_channel(1);
         self.shared.mailbox.ask(Request::Switch {
             rule: rule.to_owned(),

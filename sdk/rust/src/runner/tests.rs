@@ -170,7 +170,7 @@ fn a_pattern_gives_the_type_and_a_pointer_the_key() {
 fn a_wrong_configuration_is_refused_with_the_fields_name() {
     let refusal = |configuration| RuleTest::<Puppet>::try_new(configuration).err().unwrap().to_string();
     assert!(refusal(json!({"limits": 3})).contains("unknown field `limits`"));
-    assert!(refusal(json!({"limit": "x"})).contains("invalid type"));
+    assert!(refusal(json!({"limit": "x"})).contains("`limit`: invalid type"));
     assert_eq!(refusal(json!({"limit": 11})), "configuration: `limit` is above 10");
 }
 

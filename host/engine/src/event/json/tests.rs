@@ -2,7 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{EventBatch, Instant, parse_instant};
+use crate::event::{EventBatch, Instant, PackedEvent, parse_instant};
 
 const LIMIT: usize = 100_000;
 
@@ -276,6 +276,13 @@ proptest! {
         let _ = Event::from_json(text.as_bytes(), LIMIT);
         let _ = EventBatch::from_json(text.as_bytes(), LIMIT, 3);
         let _ = parse_instant(&text);
+    }
+
+    #[test]
+    fn an_event_is_packed_as_the_journal_writes_it(event in events()) {
+        let packed = PackedEvent::from(&event);
+        prop_assert_eq!(packed.written(), postcard::to_stdvec(&event).unwrap());
+        prop_assert_eq!(packed.to_event(), event);
     }
 
     #[test]

@@ -1,0 +1,115 @@
+//! One rule in each language, and one set of stories that all of them tell alike: see `tests/conformance`.
+
+use std::path::{Path, PathBuf};
+
+use carpe::Manifest;
+use carpe::plugin::{Configuration, inspect};
+use carpe::sandbox::Sandbox;
+use carpe_tests::guests::{component, root, sandbox};
+use carpe_tests::scenario::{Scenario, difference};
+use serde_json::{Value, json};
+
+/// The rule `conform`, by each route.
+const GUESTS: &[&str] = &["tests/guests/conform"];
+
+/// A story's folder.
+fn stories() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("tests/conformance")).expect("the stories");
+    let mut folders: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    assert!(folders.len() >= 10, "stories are missing: {folders:?}");
+    folders
+}
+
+/// What came of it, as far as guests have to agree: a message is compared where the rule was told to say it, and `1` and `1.0`
+/// are one number.
+fn comparable(lines: Vec<Value>) -> Vec<Value> {
+    let mut lines: Vec<Value> = lines.into_iter().map(|line| with_floats(&line)).collect();
+    for message in lines.iter_mut().filter_map(|line| line.get_mut("set aside")) {
+        let said = message.as_str().unwrap_or_default();
+        if !said.starts_with("told: ") && !said.starts_with("more than ") {
+            *message = json!("any message");
+        }
+    }
+    lines
+}
+
+fn with_floats(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(list) => list.iter().map(with_floats).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), with_floats(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+fn tell(folder: &Path, guest: &str, at_once: bool) -> Option<String> {
+    let story = Scenario::read(folder).of(guest);
+    let mut expected = comparable(story.expected.clone());
+    let story = if at_once { story.at_once() } else { story };
+    let mut came = comparable(story.run(2));
+    if at_once {
+        // Of one step, moments come before what it set aside.
+        expected.sort_by_key(|line| line.get("set aside").is_some());
+        came.sort_by_key(|line| line.get("set aside").is_some());
+    }
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    difference(&expected, &came)
+        .map(|difference| format!("{name}, {guest}{}: {difference}", if at_once { ", at once" } else { "" }))
+}
+
+#[test]
+fn each_guest_tells_each_story() {
+    let stories = stories();
+    let cases = GUESTS.iter().flat_map(|guest| stories.iter().map(move |folder| (guest, folder)));
+    let failures: Vec<_> = cases.filter_map(|(guest, folder)| tell(folder, guest, false)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// How the host cuts events into batches makes no difference.
+#[test]
+fn a_thousand_events_at_once_come_to_the_same() {
+    let many = root().join("tests/conformance/many");
+    let failures: Vec<_> = GUESTS.iter().filter_map(|guest| tell(&many, guest, true)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_by_its_field() {
+    let sandbox = Sandbox::new(sandbox()).expect("a sandbox");
+    for guest in GUESTS {
+        let component = component(guest);
+        let start = |configuration: &Value| {
+            let configuration = Configuration::from_json(&configuration.to_string()).expect("an object");
+            let mut manifest = Manifest::default();
+            manifest.configuration = configuration;
+            inspect(&sandbox, &component, &manifest)
+        };
+        let right = start(&json!({"greeting": "Hello", "limit": 0})).expect("it starts");
+        assert_eq!(
+            (right.description.name.as_str(), right.description.version.as_str()),
+            ("conform", "1.0.0")
+        );
+        assert_eq!(right.description.state_version, 1);
+        assert!(start(&json!({"greeting": "é 🌊"})).is_ok(), "{guest}");
+        for (wrong, field) in [
+            (json!({}), "greeting"),
+            (json!({"greeting": ""}), "greeting"),
+            (json!({"greeting": 7}), "greeting"),
+            (json!({"greeting": null}), "greeting"),
+            (json!({"greeting": "Hello", "limit": "many"}), "limit"),
+            (json!({"greeting": "Hello", "limit": -1}), "limit"),
+            (json!({"greeting": "Hello", "limit": 1.5}), "limit"),
+            (json!({"greeting": "Hello", "other": 1}), "other"),
+        ] {
+            let error = start(&wrong).expect_err(&format!("{guest} starts with {wrong}"));
+            let causes =
+                std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+            let text: String = causes.map(|error| format!("{error}; ")).collect();
+            assert!(text.contains(field), "{guest}: {wrong}: {text}");
+        }
+    }
+}
