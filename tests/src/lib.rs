@@ -14,7 +14,6 @@ pub mod guests;
 pub mod log;
 pub mod receiver;
 pub mod recorder;
-pub mod scenario;
 pub mod soak;
 pub mod wat;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use carpe::Manifest;
 use carpe::plugin::{Configuration, inspect};
 use carpe::sandbox::Sandbox;
+use carpe_scenario::{Cut, Scenario, Telling, difference};
 use carpe_tests::guests::{component, root, sandbox};
-use carpe_tests::scenario::{Scenario, difference};
 use serde_json::{Value, json};
 
 /// The rule `conform`, by each route.
@@ -46,34 +46,29 @@ fn with_floats(value: &Value) -> Value {
     }
 }
 
-fn tell(folder: &Path, guest: &str, at_once: bool) -> Option<String> {
-    let story = Scenario::read(folder).of(guest);
-    let mut expected = comparable(story.expected.clone());
-    let story = if at_once { story.at_once() } else { story };
-    let mut came = comparable(story.run(2));
-    if at_once {
-        // Of one step, moments come before what it set aside.
-        expected.sort_by_key(|line| line.get("set aside").is_some());
-        came.sort_by_key(|line| line.get("set aside").is_some());
-    }
+/// What differs, if something does, however the story is cut.
+fn tell(folder: &Path, guest: &str) -> Option<String> {
+    let story = Scenario::read(folder).unwrap_or_else(|error| panic!("{error}"));
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    difference(&expected, &came)
-        .map(|difference| format!("{name}, {guest}{}: {difference}", if at_once { ", at once" } else { "" }))
+    let expected = comparable(story.expected.clone());
+    [(Cut::OneByOne, false), (Cut::Whole, false), (Cut::Random(1), true)].into_iter().find_map(
+        |(cut, fresh)| {
+            let mut telling = Telling::default();
+            (telling.threads, telling.cut, telling.fresh, telling.sandbox) = (2, cut, fresh, sandbox());
+            let told = story.tell(&|_| Some(component(guest)), &telling);
+            let told = told.unwrap_or_else(|error| panic!("{name}, {guest}: {error:?}"));
+            difference(&expected, &comparable(told))
+                .map(|difference| format!("{name}, {guest}, {cut:?}, fresh: {fresh}: {difference}"))
+        },
+    )
 }
 
+/// One event at a time, all that follow each other at once (up to a thousand), and cut at random, on fresh instances.
 #[test]
 fn each_guest_tells_each_story() {
     let stories = stories();
     let cases = GUESTS.iter().flat_map(|guest| stories.iter().map(move |folder| (guest, folder)));
-    let failures: Vec<_> = cases.filter_map(|(guest, folder)| tell(folder, guest, false)).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-/// How the host cuts events into batches makes no difference.
-#[test]
-fn a_thousand_events_at_once_come_to_the_same() {
-    let many = root().join("tests/conformance/many");
-    let failures: Vec<_> = GUESTS.iter().filter_map(|guest| tell(&many, guest, true)).collect();
+    let failures: Vec<_> = cases.filter_map(|(guest, folder)| tell(folder, guest)).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -83,7 +78,7 @@ fn a_wrong_configuration_is_refused_by_its_field() {
     for guest in GUESTS {
         let component = component(guest);
         let start = |configuration: &Value| {
-            let configuration = Configuration::from_json(&configuration.to_string()).expect("an object");
+            let configuration = Configuration::from_json(configuration.to_string()).expect("an object");
             let mut manifest = Manifest::default();
             manifest.configuration = configuration;
             inspect(&sandbox, &component, &manifest)

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Build a plugin from a folder of source
     Build(BuildArgs),
+    /// Tell a rule stories, and see whether what comes of them is what should
+    Test(TestArgs),
     /// Send events to a running host
     Send(SendArgs),
     /// Show what a running host is doing
@@ -129,6 +131,29 @@ pub(crate) struct BuildArgs {
     /// Show only errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct TestArgs {
+    /// A rule: its folder of source, which is built, or a component
+    #[arg(value_name = "FOLDER|FILE.wasm")]
+    pub(crate) rule: PathBuf,
+    /// The stories: a folder with a folder for each [default: `scenarios` in the rule's folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) scenarios: Option<PathBuf>,
+    /// Only stories whose name has this in it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Where events are cut at random goes by this
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) seed: u64,
+    /// Write what came of it to a file, as JUnit has it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Where Cargo keeps what it compiles
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) target_dir: Option<PathBuf>,
 }
 
 /// Which host is meant.

@@ -10,4 +10,5 @@ pub(crate) mod replay;
 pub(crate) mod send;
 pub(crate) mod state;
 pub(crate) mod status;
+pub(crate) mod test;
 pub(crate) mod verify;

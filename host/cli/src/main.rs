@@ -38,6 +38,7 @@ fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(*args),
         Command::Check(args) => commands::check::check(&args),
         Command::Build(args) => commands::build::build(&args),
+        Command::Test(args) => commands::test::test(&args),
         Command::Send(args) => commands::send::send(&args),
         Command::Status(args) => commands::status::status(&args),
         Command::DeadLetters(args) => commands::dead_letters::dead_letters(&args),

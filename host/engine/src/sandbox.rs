@@ -43,6 +43,8 @@ pub struct SandboxOptions {
     /// Instances that can live at once. Each has 4 GiB of address space reserved, and no memory
     /// until it uses it.
     pub max_instances: u32,
+    /// Of those, how many may be kept for the next batch of their rule; 0: each batch has a fresh one.
+    pub idle_instances: usize,
     /// Where compiled components are kept; none: they are compiled anew at each start. Whoever can
     /// write to it can run code in the host: it must belong to the host alone.
     pub cache_dir: Option<PathBuf>,
@@ -60,6 +62,7 @@ impl Default for SandboxOptions {
     fn default() -> Self {
         SandboxOptions {
             max_instances: 1_000,
+            idle_instances: 512,
             cache_dir: None,
             cache_bytes: 1 << 30,
             max_component_bytes: 64 << 20,

@@ -13,3 +13,4 @@ mod data;
 mod demo;
 mod once;
 mod operators;
+mod stories;

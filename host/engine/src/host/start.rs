@@ -61,6 +61,7 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     };
     let mut sandbox = builder.sandbox.clone();
     sandbox.cache_dir = sandbox.cache_dir.or(folder.as_ref().map(|folder| folder.cache.clone()));
+    let idle_instances = sandbox.idle_instances;
     let max_component_bytes = sandbox.max_component_bytes as u64;
     let sandbox = Sandbox::new(sandbox)?;
 
@@ -106,7 +107,14 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         begun,
     });
     let components = folder.as_ref().map(|folder| folder.components.clone());
-    let registry = Registry::new(Arc::clone(&shared), sandbox, builder.limits, builder.threads, components);
+    let registry = Registry::new(
+        Arc::clone(&shared),
+        sandbox,
+        idle_instances,
+        builder.limits,
+        builder.threads,
+        components,
+    );
     let keeping = Arc::new(retention::Signal::default());
     let keeper = folder.as_ref().map(|folder| Keeper {
         shared: Arc::clone(&shared),

@@ -125,6 +125,7 @@ impl Registry {
     pub(crate) fn new(
         shared: Arc<Shared>,
         sandbox: Sandbox,
+        idle_instances: usize,
         limits: Limits,
         lanes: usize,
         components: Option<PathBuf>,
@@ -134,7 +135,7 @@ impl Registry {
             sandbox,
             limits,
             lanes,
-            budget: InstanceBudget::new(512),
+            budget: InstanceBudget::new(idle_instances),
             components,
             state: Mutex::default(),
             wake: Condvar::new(),

@@ -3,7 +3,7 @@
 //!
 //! Events (`hostile.event`, keyed by subject) that ask for nothing are counted: a key's state is that number, as text.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde::Deserialize;
 
@@ -81,12 +81,15 @@ enum Deed {
     Log(usize),
     /// One line that tries to look like the host's.
     LogForged,
+    /// Says how often this instance was asked before, which is nowhere in its state.
+    Remembered,
 }
 
 const FAR: u64 = 4_102_444_800_000;
 
 thread_local! {
     static CONFIGURATION: OnceCell<Configuration> = const { OnceCell::new() };
+    static ASKED: Cell<u32> = const { Cell::new(0) };
 }
 
 struct Hostile;
@@ -222,6 +225,10 @@ fn commit_deed(deed: &Deed, cause: u32, key: u32, effects: &mut Effects) -> Resu
             for line in 0..*lines {
                 log::write(log::Level::Info, &format!("line {line}"));
             }
+        }
+        Deed::Remembered => {
+            let before = ASKED.replace(ASKED.get() + 1);
+            moments(Moment { why: format!("asked {before} times before"), ..moment(cause) });
         }
         Deed::LogForged => {
             log::write(

@@ -1,0 +1,213 @@
+//! Stories for rules: what comes in, and what must come of it. They are told to the real host.
+//!
+//! A story is a folder. `scenario.toml` says which rules there are and where actions go, `events.jsonl` what comes in, a step a
+//! line, and `expected.jsonl` what must come of it. The crate's README describes them.
+#![deny(missing_docs)]
+
+mod check;
+mod compare;
+mod script;
+mod tell;
+
+use std::path::{Path, PathBuf};
+
+use carpe::plugin::Configuration;
+use carpe::{AdmitError, Event, Instant, Route, Target, parse_instant};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use check::Wrong;
+pub use compare::difference;
+pub use tell::{Cut, TellError, Telling};
+
+const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// What stands for the rule that is tried, where a story is told by its author.
+const OWN: &str = ".";
+
+/// A story: what comes in, and what must come of it.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    setup: Setup,
+    steps: Vec<Step>,
+    /// What must come of it, a line each.
+    pub expected: Vec<Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Setup {
+    #[serde(default = "own")]
+    rules: Vec<Rule>,
+    #[serde(default, rename = "route")]
+    routes: Vec<Route>,
+    /// Moments are shown with their data.
+    #[serde(default)]
+    data: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    #[serde(default = "own_plugin")]
+    plugin: String,
+    name: Option<String>,
+    #[serde(default)]
+    configuration: Configuration,
+}
+
+fn own() -> Vec<Rule> {
+    vec![Rule { plugin: own_plugin(), name: None, configuration: Configuration::default() }]
+}
+
+fn own_plugin() -> String {
+    OWN.to_owned()
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Event(Event),
+    Advance(Instant),
+    Answer(Answered),
+}
+
+/// What became of the latest such action.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answered {
+    rule: String,
+    key: String,
+    action: String,
+    reference: String,
+    status: AnswerStatus,
+    answer: Option<Value>,
+}
+
+/// What the other side of a sink can bring about: that an action is withheld or expires is up to the host.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AnswerStatus {
+    Delivered,
+    Rejected,
+    Failed,
+}
+
+/// Why a folder holds no story.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScenarioError {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The set-up is wrong.
+    #[error("{0}")]
+    Setup(String),
+    /// A line is wrong.
+    #[error("{path}:{line}: {reason}")]
+    Line {
+        /// Of which file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A story that expects nothing would pass whatever happens.
+    #[error("{path} expects nothing: write down what must come of it, a line each")]
+    ExpectsNothing {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Scenario {
+    /// Reads a story from its folder.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn read(folder: &Path) -> Result<Scenario, ScenarioError> {
+        let text = |name: &str| {
+            let path = folder.join(name);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Ok((path, text)),
+                Err(source) => Err(ScenarioError::Read { path, source }),
+            }
+        };
+        let (path, setup) = text("scenario.toml")?;
+        let setup: Setup = carpe::plugin::parse_toml(&path, setup.as_bytes())
+            .map_err(|error| ScenarioError::Setup(error.to_string()))?;
+        let (path, steps) = text("events.jsonl")?;
+        let steps = lines(&path, &steps, Step::read)?;
+        let (path, expected) = text("expected.jsonl")?;
+        let expected = lines(&path, &expected, |_, value| Ok(value))?;
+        if expected.is_empty() {
+            return Err(ScenarioError::ExpectsNothing { path });
+        }
+        Ok(Scenario { setup, steps, expected })
+    }
+
+    /// The plugins that it is told to, as it names them: `.` is the rule that is tried.
+    pub fn plugins(&self) -> impl Iterator<Item = &str> {
+        self.setup.rules.iter().map(|rule| rule.plugin.as_str())
+    }
+
+    /// The configurations of a plugin, as often as it is there.
+    pub fn configurations(&self, plugin: &str) -> impl Iterator<Item = &Configuration> {
+        self.setup.rules.iter().filter(move |rule| rule.plugin == plugin).map(|rule| &rule.configuration)
+    }
+
+    /// Whether actions come back into the host as events: then it is of consequence how events are cut, since what comes back goes
+    /// behind all that was handed in.
+    pub fn comes_back(&self) -> bool {
+        self.setup.routes.iter().any(|route| matches!(route.to, Target::Host { .. }))
+    }
+
+    /// The events that come in.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Event(event) => Some(event),
+            _ => None,
+        })
+    }
+}
+
+/// Each line that is not empty.
+fn lines<T>(
+    path: &Path,
+    text: &str,
+    read: impl Fn(&str, Value) -> Result<T, String>,
+) -> Result<Vec<T>, ScenarioError> {
+    let numbered = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let read = |(text, line): (&str, usize)| {
+        let value = serde_json::from_str(text).map_err(|error| error.to_string());
+        value.and_then(|value| read(text, value)).map_err(|reason| ScenarioError::Line {
+            path: path.to_owned(),
+            line,
+            reason,
+        })
+    };
+    numbered.map(read).collect()
+}
+
+impl Step {
+    fn read(line: &str, value: Value) -> Result<Step, String> {
+        if let Some(to) = value.get("advance to") {
+            let to = to.as_str().and_then(parse_instant);
+            return to
+                .map(Step::Advance)
+                .ok_or_else(|| "`advance to` needs an instant in RFC 3339".to_owned());
+        }
+        if let Some(answer) = value.get("answer") {
+            let answer = Answered::deserialize(answer).map_err(|error| error.to_string())?;
+            return Ok(Step::Answer(answer));
+        }
+        let event = Event::from_json(line.as_bytes(), MAX_EVENT_BYTES);
+        event.map(Step::Event).map_err(|error: AdmitError| error.to_string())
+    }
+}
