@@ -164,7 +164,7 @@ impl Scenario {
 /// How many events are handed in together.
 enum Sizes {
     Always(usize),
-    Random(StdRng),
+    Random(Box<StdRng>),
 }
 
 impl Sizes {
@@ -172,7 +172,7 @@ impl Sizes {
         match cut {
             Cut::OneByOne => Sizes::Always(1),
             Cut::Whole => Sizes::Always(usize::MAX),
-            Cut::Random(seed) => Sizes::Random(StdRng::seed_from_u64(seed)),
+            Cut::Random(seed) => Sizes::Random(Box::new(StdRng::seed_from_u64(seed))),
         }
     }
 
