@@ -50,9 +50,9 @@ function withPlace(error) {
 function placeIn(line) {
   const found = /([^\s()]*):(\d+):\d+\)?$/.exec(line.trim());
   if (found === null) return undefined;
-  const lines = globalThis.carpeLines;
-  if (lines === undefined) return `${found[1].replace(/^file:\/\//, "")}:${found[2]}`;
+  if (globalThis.carpeLines === undefined) return `${found[1].replace(/^file:\/\//, "")}:${found[2]}`;
   // Runs of lines that follow each other in both texts: [line of the bundle, source, line of the source], each from 1.
+  const lines = JSON.parse(globalThis.carpeLines);
   const at = Number(found[2]);
   let run;
   for (const next of lines.runs) {
