@@ -42,10 +42,10 @@ export function integer(options = {}) {
 export function string(options = {}) {
   const { minLength = 0, maxLength = Infinity } = options;
   const lengths = [
-    minLength > 0 ? `at least ${minLength}` : "",
+    minLength > 1 ? `at least ${minLength}` : "",
     maxLength < Infinity ? `at most ${maxLength}` : "",
   ].filter(Boolean);
-  const what = `a string${lengths.length > 0 ? ` of ${lengths.join(" and ")} characters` : ""}`;
+  const what = `a string${minLength === 1 ? " that is not empty" : ""}${lengths.length > 0 ? ` of ${lengths.join(" and ")} characters` : ""}`;
   return field(
     what,
     (value, where) => {

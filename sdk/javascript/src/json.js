@@ -8,6 +8,7 @@ const MIN = -(1n << 63n);
 
 /** Reads a JSON text. A SyntaxError if it is none. */
 export function parse(text) {
+  requireShallow(text);
   const value = JSON.parse(text);
   return holdsInexact(value) ? parseExact(text) : value;
 }
@@ -88,6 +89,18 @@ function parseExact(text) {
   return JSON.parse(marked, (_, value) =>
     Array.isArray(value) && value.length === 2 && value[0] === mark ? BigInt(value[1]) : value,
   );
+}
+
+/** QuickJS's own parser would run out of stack, and take the instance with it. */
+function requireShallow(text) {
+  // Each level has two characters; and most texts have few levels at all.
+  if (text.length <= 2 * DEEPEST || text.split("[").length + text.split("{").length - 2 <= DEEPEST) return;
+  let depth = 0;
+  for (const [token] of text.matchAll(/[[\]{}]|"(?:[^"\\]|\\.)*"?/g)) {
+    if (token === "[" || token === "{") depth += 1;
+    else if (token === "]" || token === "}") depth -= 1;
+    if (depth > DEEPEST) throw new SyntaxError(`it is nested more than ${DEEPEST} deep`);
+  }
 }
 
 const USUAL = 0;

@@ -39,9 +39,9 @@ test("what fits is taken", () => {
 
 test("what does not fit is refused with the field's name", () => {
   const cases = [
-    [{}, "missing field `greeting`, where a string of at least 1 characters should be"],
-    [{ greeting: "" }, '`greeting` is "": it must be a string of at least 1 characters'],
-    [{ greeting: null }, "`greeting` is null: it must be a string of at least 1 characters"],
+    [{}, "missing field `greeting`, where a string that is not empty should be"],
+    [{ greeting: "" }, '`greeting` is "": it must be a string that is not empty'],
+    [{ greeting: null }, "`greeting` is null: it must be a string that is not empty"],
     [{ greeting: "hi", limits: 3 }, "unknown field `limits`, expected `greeting`, `limit`, `ratio`, `loud`, `mode`, `names`, `place`, `rest`"],
     [{ greeting: "hi", limit: "x" }, '`limit` is "x": it must be a whole number from 0 on'],
     [{ greeting: "hi", limit: 1.5 }, "`limit` is 1.5: it must be a whole number from 0 on"],

@@ -19,6 +19,17 @@ test("what JSON does not allow stays an error beside big numbers", () => {
   }
 });
 
+test("what is nested too deep is refused before the engine's stack ends", () => {
+  const nested = (depth) => "[".repeat(depth) + "]".repeat(depth);
+  assert.equal(write(parse(nested(127)), "it"), nested(127));
+  for (const text of [nested(128), nested(100_000), '{"a":'.repeat(128) + "1" + "}".repeat(128), "[[],".repeat(5000)]) {
+    assert.throws(() => parse(text), /nested more than 127 deep/);
+  }
+  const brackets = JSON.stringify(["[{".repeat(5000), '"\\[['.repeat(500)]);
+  assert.equal(write(parse(brackets), "it"), brackets);
+  assert.equal(parse(JSON.stringify(Array(1000).fill([]))).length, 1000);
+});
+
 test("halves of surrogate pairs become U+FFFD, and nothing else does", () => {
   assert.equal(write("a\ud800b\udc00", "it"), '"a\ufffdb\ufffd"');
   assert.equal(write({ "\udfff": "\\ud800" }, "it"), '{"\ufffd":"\\\\ud800"}');
