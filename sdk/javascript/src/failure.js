@@ -22,28 +22,31 @@ export function isExpected(thrown) {
   return thrown instanceof Failure || (thrown instanceof Error && Object.getPrototypeOf(thrown) === Error.prototype);
 }
 
-/** The stack of an error, each place as `file:line` of the rule's own source where that is known. */
+/** Where an error came from, innermost first: the functions of the rule, each with its place in the source. */
 export function stackOf(error) {
-  const stack = typeof error.stack === "string" ? error.stack : "";
-  return stack
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line.startsWith("at "))
-    .map((line) => {
-      const place = placeIn(line);
-      return place === undefined ? line : line.replace(/\(?[^\s()]*:\d+:\d+\)?$/, `(${place})`);
-    });
+  const frames = [];
+  for (const line of String(error.stack ?? "").split("\n")) {
+    const place = placeIn(line);
+    if (place === undefined || isOfSdk(place)) continue;
+    const name = /^\s*at (?:async )?([^\s(]+) \(/.exec(line)?.[1];
+    frames.push(name === undefined ? place : `${name} (${place})`);
+  }
+  return frames.slice(0, 20).join(" < ");
 }
 
 function withPlace(error) {
   const text = `${error.name}: ${error.message}`;
   for (const line of String(error.stack ?? "").split("\n")) {
     const place = placeIn(line);
-    if (place !== undefined && !place.includes("carpe-sdk/") && !place.includes("sdk/javascript/src/")) {
+    if (place !== undefined && !isOfSdk(place)) {
       return `${text} (${place})`;
     }
   }
   return text;
+}
+
+function isOfSdk(place) {
+  return place.includes("carpe-sdk/") || place.includes("sdk/javascript/src/");
 }
 
 /** `file:line` of a line of a stack; of a bundle, which one it came from. */

@@ -41,7 +41,7 @@ export class Runner {
           this.#handle(key, input, new Output(effects, cause, input.now));
         } catch (error) {
           effects.undo(cause, messageOf(error));
-          if (error instanceof Error && !isExpected(error)) log.error(`${messageOf(error)}\n${stackOf(error).join("\n")}`);
+          if (error instanceof Error && !isExpected(error)) log.error(`${messageOf(error)}, in ${stackOf(error)}`);
         }
       }
     });
