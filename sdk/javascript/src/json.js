@@ -18,13 +18,18 @@ export function parse(text) {
  * U+FFFD. A Failure names what cannot be written, and where it stands.
  */
 export function write(value, whose) {
-  const text = look(value, whose, "", 0) === USUAL ? JSON.stringify(value) : writeExact(value);
+  const kind = kindOf(value, 0);
+  if (kind >= UNWRITABLE) throw new Failure(`${whose} cannot be written as JSON: ${faultIn(value, "", 0)}`);
+  const text = kind === USUAL ? JSON.stringify(value) : writeExact(value);
   return text.includes("\\ud") ? withoutHalves(text) : text;
 }
 
-/** Whether two JSON texts say the same, in whatever order members stand. */
-export function same(a, b) {
-  return a === b || (a.length === b.length && equal(JSON.parse(a), JSON.parse(b)));
+/** Whether two JSON values are the same, in whatever order members stand. */
+export function equal(a, b) {
+  if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return Object.is(a, b);
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && equal(a[name], b[name]));
 }
 
 /** What stands at a JSON Pointer (RFC 6901); undefined: nothing. */
@@ -103,51 +108,69 @@ function requireShallow(text) {
   }
 }
 
-const USUAL = 0;
-const UNUSUAL = 1;
 /** As deep as serde_json reads. */
 const DEEPEST = 127;
 
-/** Whether `JSON.stringify` does for a value. */
-function look(value, whose, path, depth) {
+/** `JSON.stringify` does for it. */
+const USUAL = 0;
+const UNUSUAL = 1;
+const UNWRITABLE = 2;
+
+/** What a value takes to be written. It is asked of every state, so it is quick. */
+function kindOf(value, depth) {
   switch (typeof value) {
     case "string":
     case "boolean":
       return USUAL;
     case "number":
-      if (!Number.isFinite(value)) throw unwritable(whose, path, `is ${value}, which JSON has no number for`);
-      return value === 0 && Object.is(value, -0) ? UNUSUAL : USUAL;
+      if (value === 0) return Object.is(value, -0) ? UNUSUAL : USUAL;
+      // NaN where it is not finite.
+      return value - value === 0 ? USUAL : UNWRITABLE;
     case "bigint":
       return UNUSUAL;
     case "object":
       break;
     default:
-      throw unwritable(whose, path, `is ${value === undefined ? "undefined" : `a ${typeof value}`}`);
+      return UNWRITABLE;
   }
   if (value === null) return USUAL;
-  if (depth >= DEEPEST) throw unwritable(whose, path, `is nested more than ${DEEPEST} deep (does it hold itself?)`);
-  let found = USUAL;
+  if (depth >= DEEPEST) return UNWRITABLE;
+  let kind = USUAL;
   if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index += 1) {
-      found |= look(value[index], whose, `${path}/${index}`, depth + 1);
-    }
-    return found;
+    for (let index = 0; index < value.length; index += 1) kind |= kindOf(value[index], depth + 1);
+    return kind;
   }
-  const prototype = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-    throw unwritable(whose, path, `is a ${value.constructor?.name ?? "thing"}: only plain objects and lists can be kept`);
-  }
+  if (!isPlain(value)) return UNWRITABLE;
   for (const name in value) {
     const member = value[name];
     // A member that is not there is written by nobody.
-    if (member === undefined || typeof member === "string") continue;
-    found |= look(member, whose, `${path}/${name}`, depth + 1);
+    if (typeof member !== "string" && member !== undefined) kind |= kindOf(member, depth + 1);
   }
-  return found;
+  return kind;
 }
 
-function unwritable(whose, path, what) {
-  return new Failure(`${whose} cannot be written as JSON: ${path === "" ? "it" : `\`${path}\``} ${what}`);
+/** What of a value cannot be written, and why. */
+function faultIn(value, path, depth) {
+  const it = path === "" ? "it" : `\`${path}\``;
+  if (typeof value === "number") return `${it} is ${value}, which JSON has no number for`;
+  if (typeof value !== "object") return `${it} is ${value === undefined ? "undefined" : `a ${typeof value}`}`;
+  if (depth >= DEEPEST) return `it is nested more than ${DEEPEST} deep (does it hold itself?)`;
+  if (!Array.isArray(value) && !isPlain(value)) {
+    return `${it} is a ${value.constructor?.name ?? "thing"}: only plain objects and lists can be kept`;
+  }
+  const isMember = (member) => Array.isArray(value) || member !== undefined;
+  const [name, member] = Object.entries(value).find(([, member]) => isMember(member) && kindOf(member, depth + 1) >= UNWRITABLE) ?? [
+    // `entries` leaves out the holes of a list.
+    "?",
+    undefined,
+  ];
+  return faultIn(member, `${path}/${name}`, depth + 1);
+}
+
+/** Whether it is as a parsed `{}`: of no class. The prototype of all has none itself. */
+function isPlain(value) {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 function writeExact(value) {
@@ -165,11 +188,4 @@ function writeExact(value) {
 function withoutHalves(text) {
   // JSON.stringify escapes halves, and nothing else as \ud...; a backslash of the text's own is escaped itself.
   return text.replace(/\\(ud[89a-f][0-9a-f]{2}|[^u]|u....)/g, (all, escape) => (/^ud[89a-f]/.test(escape) ? "\ufffd" : all));
-}
-
-function equal(a, b) {
-  if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return Object.is(a, b);
-  if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && equal(a[name], b[name]));
 }

@@ -2,7 +2,7 @@
 
 import { About } from "./about.js";
 import { schemaOf } from "./fields.js";
-import { write } from "./json.js";
+import { parse, write } from "./json.js";
 
 const METHODS = ["check", "onEvent", "onTimer", "onOutcome", "migrate"];
 const KNOWN = ["about", "configuration", "state", "stateVersion", ...METHODS];
@@ -31,11 +31,13 @@ export function rule(definition) {
       throw new TypeError(`configuration: \`${name}\` needs a type, e.g. ${name}: number({ min: 0 })`);
     }
   }
+  const initial = write(state, "the initial state");
   return Object.freeze({
     about: definition.about.parts,
     fields,
     settings: write(schemaOf(fields, true), "the configuration's schema"),
-    initial: write(state, "the initial state"),
+    initial,
+    initialState: parse(initial),
     stateVersion,
     check: definition.check,
     onEvent: definition.onEvent,

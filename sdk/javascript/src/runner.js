@@ -3,7 +3,7 @@
 import { Event, Outcome, Timer } from "./event.js";
 import { configurationOf } from "./fields.js";
 import { Failure, isExpected, messageOf, stackOf } from "./failure.js";
-import { isObject, parse, same, write } from "./json.js";
+import { equal, isObject, parse, write } from "./json.js";
 import { log } from "./log.js";
 import { Effects, Output } from "./output.js";
 import { pure } from "./pure.js";
@@ -67,7 +67,7 @@ export class Runner {
     const migrated = pure(() => this.#rule.migrate.call(this.#configuration, fromVersion, key, state, bytes));
     if (migrated === undefined || migrated === null) return null;
     const text = write(migrated, "the migrated state");
-    return same(text, this.#rule.initial) ? null : encode(text);
+    return equal(migrated, this.#rule.initialState) ? null : encode(text);
   }
 
   /** The state counts only if the input succeeds: one that fails leaves it as it was. */
@@ -91,23 +91,36 @@ export class Runner {
         none(rule.onOutcome?.call(this.#configuration, new Outcome(key.name, time, now, payload.val), state, out), "onOutcome");
     }
     const next = Output.next(out);
+    if (next?.forget) {
+      key.text = null;
+      return;
+    }
     const after = next === undefined ? state : next.state;
-    const text = next?.forget ? this.#rule.initial : write(after, `the state of key \`${key.name}\``);
-    key.text = same(text, this.#rule.initial) ? null : text;
+    const text = write(after, `the state of key \`${key.name}\``);
+    // What was kept is not the initial state.
+    if (text === key.text) return;
+    const { initial, initialState } = rule;
+    // Of another length, it says something else.
+    const isInitial = text === initial || (text.length === initial.length && equal(after, initialState));
+    key.text = isInitial ? null : text;
   }
 
   /** A copy of its own, as it is kept: what an input sees must not depend on how inputs are cut into batches. */
   #read(key) {
-    const initial = parse(this.#rule.initial);
+    const { initial, initialState } = this.#rule;
     try {
       if (key.text === undefined) key.read();
-      if (key.text === null) return initial;
+      if (key.text === null) return parse(initial);
       const state = parse(key.text);
-      if (initial !== null && kindOf(state) !== kindOf(initial)) {
-        throw new TypeError(`it is ${kindOf(state)}, where ${kindOf(initial)} should be`);
+      if (initialState !== null && kindOf(state) !== kindOf(initialState)) {
+        throw new TypeError(`it is ${kindOf(state)}, where ${kindOf(initialState)} should be`);
       }
+      if (!isObject(initialState)) return state;
       // What a later version of the rule added is as in its initial state.
-      return isObject(initial) && isObject(state) ? { ...initial, ...state } : state;
+      for (const name in initialState) {
+        if (!Object.hasOwn(state, name)) return { ...parse(initial), ...state };
+      }
+      return state;
     } catch (error) {
       key.text = undefined;
       throw new Failure(
