@@ -8,6 +8,9 @@ import { descriptionOf } from "./rule.js";
 import { Runner } from "./runner.js";
 import { wellFormed } from "./utf8.js";
 
+// The rule's modules come after this one: what they would read of the clock while the component is built would stay in it.
+forbid();
+
 /** The contract's interfaces, for a rule and what its package.json says of it. */
 export function guest(rule, about, migrates) {
   if (rule?.about === undefined || rule.fields === undefined) {
@@ -32,7 +35,6 @@ export function guest(rule, about, migrates) {
     rule: {
       init: told((configuration) => {
         sendLinesTo((level, message) => host.write(level, message));
-        forbid();
         runner = new Runner(rule, configuration);
         return description;
       }),

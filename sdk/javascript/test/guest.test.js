@@ -11,6 +11,7 @@ const host = "export default { write: (level, message) => globalThis.lines.push(
 const hooks = `export const resolve = (specifier, context, next) => specifier === "carpe:rule/log@0.1.0"
   ? { url: ${JSON.stringify(`data:text/javascript,${encodeURIComponent(host)}`)}, shortCircuit: true } : next(specifier, context);`;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);
+// From here on the clock is out of reach.
 const { guest } = await import("../src/guest.js");
 
 const ABOUT = { name: "greeter", version: "0.1.0", description: "Greets." };
@@ -25,7 +26,6 @@ const greeter = rule({
   },
 });
 
-// These run in order: an instance's `init` comes first, and puts the clock out of reach for good.
 test("a rule is described by itself and its package, and what is wrong is thrown as a plain error", () => {
   const { rule } = guest(greeter, ABOUT, false);
   assert.throws(() => rule.handle({ keys: [], inputs: [] }), { name: "Error", message: "`init` was not called, or it failed" });

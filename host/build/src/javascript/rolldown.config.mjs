@@ -16,8 +16,9 @@ function entry() {
   const { entry, guest, about, migrates } = request;
   if (guest === null) return `export * from ${JSON.stringify(entry)};`;
   return [
-    `import rule from ${JSON.stringify(entry)};`,
+    // First, so that it is there before the rule's modules run.
     `import { guest } from ${JSON.stringify(guest)};`,
+    `import rule from ${JSON.stringify(entry)};`,
     `const exported = guest(rule, ${JSON.stringify(about)}, ${migrates});`,
     "export { exportedRule as rule, exportedMigration as migration };",
     "const { rule: exportedRule, migration: exportedMigration } = exported;",

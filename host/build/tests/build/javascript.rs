@@ -119,7 +119,9 @@ fn a_rule_that_migrates_says_so_in_both_places() {
 
 #[test]
 fn a_rule_without_the_sdk_exports_the_contract_itself() {
-    let manifest = MANIFEST.replace(r#""dependencies": {"carpe-sdk": "*"}, "#, "");
+    let manifest = MANIFEST
+        .replace(r#""dependencies": {"carpe-sdk": "*"}, "#, "")
+        .replace(r#""main": "rule.ts""#, r#""carpe": {"rule": "rule.ts"}"#);
     let package = Package::new(&manifest, "export const rule = { init() {}, handle() {} };");
     fs::remove_file(package.folder.path().join("node_modules/carpe-sdk")).unwrap();
     let (_, exports) = interfaces(&package.build().unwrap());
@@ -136,6 +138,7 @@ fn what_does_not_build_is_said_with_the_place_in_the_source() {
             &["\"ruler\" is not exported", "rule.ts:1:10"],
         ),
         ("import x from 'nowhere';\nexport default x;", &["nowhere"]),
+        ("export default Date.now();", &["the clock is out of a rule's reach", "(rule.ts:1)"]),
         ("export default 5;", &["write `export default rule({ .. })`"]),
         (&RULE.replace("onEvent", "onEvents"), &["a rule has no `onEvents`", "<anonymous> (rule.ts:"]),
     ] {
