@@ -18,7 +18,9 @@ struct Lines {
 pub(super) fn readable(output: &Output, work: &Path) -> String {
     let lines =
         fs::read(work.join("lines.json")).ok().and_then(|text| serde_json::from_slice::<Lines>(&text).ok());
-    let text = String::from_utf8_lossy(&output.stderr);
+    let said =
+        if output.stderr.is_empty() && !output.status.success() { &output.stdout } else { &output.stderr };
+    let text = String::from_utf8_lossy(said);
     let text = text.replace(
         "Error: : Failed to evaluate user JavaScript module: Failed to finish JavaScript module evaluation: ",
         "",
