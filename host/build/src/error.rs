@@ -17,6 +17,14 @@ pub enum BuildError {
         /// Why not.
         source: io::Error,
     },
+    /// Nothing says which language the rule is written in.
+    #[error("{} holds no rule: it has none of {manifests}", folder.display())]
+    NoLanguage {
+        /// The folder.
+        folder: PathBuf,
+        /// The files that it may have.
+        manifests: String,
+    },
     /// Cargo or rustc could not be started.
     #[error("cannot start `{program}`: is Rust installed, and on the path? See https://rustup.rs")]
     NoToolchain {
@@ -31,12 +39,38 @@ pub enum BuildError {
         /// The missing target.
         target: &'static str,
     },
-    /// Cargo reported errors.
+    /// Node could not be started.
+    #[error("cannot start `node`: is Node.js 20 or later installed, and on the path? See https://nodejs.org")]
+    NoNode(#[source] io::Error),
+    /// A package that builds rules is not installed.
+    #[error(
+        "`{package}` is not installed: run `npm install` in {}{}", folder.display(),
+        if *is_named { String::new() } else { format!(", after `npm install {how} {package}`: its package.json does not name it") }
+    )]
+    NoPackage {
+        /// Which.
+        package: &'static str,
+        /// Under which option npm is to install it, so that it is named where it belongs.
+        how: &'static str,
+        /// The plugin's folder.
+        folder: PathBuf,
+        /// Whether its package.json names it.
+        is_named: bool,
+    },
+    /// A package.json is not what it should be.
+    #[error("{} {what}", path.display())]
+    Package {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Cargo, or another tool, reported errors.
     #[error("{} does not compile{}", folder.display(), indent(output))]
     Compile {
         /// The plugin's folder.
         folder: PathBuf,
-        /// What Cargo said; empty if it was shown already.
+        /// What it said; empty if it was shown already.
         output: String,
     },
     /// The package built, but into no plugin.

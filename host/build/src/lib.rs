@@ -1,4 +1,5 @@
-//! Builds Carpe's plugins: from a folder of Rust source to a component that the host loads.
+//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript or TypeScript, to a component that the host
+//! loads.
 //!
 //! ```no_run
 //! use carpe_build::{Options, build};
@@ -12,6 +13,8 @@
 
 mod cargo;
 mod error;
+mod javascript;
+mod language;
 
 use std::fs;
 use std::io::Write;
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 use wit_component::{ComponentEncoder, DecodedWasm};
 
 pub use error::BuildError;
+pub use language::Language;
 
 /// The target that rules are built for: it has no operating system, so a rule can ask it for nothing.
 pub const TARGET: &str = "wasm32-unknown-unknown";
@@ -33,11 +37,11 @@ pub struct Options {
     /// Where Cargo keeps what it compiles. Builds that share it compile what they have in common once. Default:
     /// Cargo's own choice.
     pub target_dir: Option<PathBuf>,
-    /// Let Cargo's progress and warnings go to standard error. Otherwise they are shown only in an error.
+    /// Let the tools' progress and warnings go to standard error. Otherwise they are shown only in an error.
     pub verbose: bool,
 }
 
-/// Builds the Rust package in `folder`, a rule with `crate-type = ["cdylib"]`, and writes it as a component.
+/// Builds the rule in `folder`, in the [`Language`] that it is written in, and writes it as a component.
 ///
 /// Returns where it was written. A component that was there before is replaced in one step: a host that watches sees
 /// the old one or the new one. One that would be the same is not written again.
@@ -50,14 +54,11 @@ pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
         path: folder.to_owned(),
         source,
     })?;
-    let core_path = cargo::build(&folder, options)?;
-    let core = fs::read(&core_path).map_err(|source| BuildError::Io {
-        doing: "read what Cargo built",
-        path: core_path.clone(),
-        source,
-    })?;
-    let component = componentize(&core)?;
-    let out = out_path(&folder, &core_path, options);
+    let component = match Language::of(&folder)? {
+        Language::Rust => cargo::build(&folder, options)?,
+        Language::JavaScript => javascript::build(&folder, options)?,
+    };
+    let out = out_path(&folder, options);
     write_atomically(&out, &component).map_err(|source| BuildError::Io {
         doing: "write the component",
         path: out.clone(),
@@ -90,12 +91,13 @@ fn exports_a_rule(component: &[u8]) -> bool {
         .any(|export| resolve.name_world_key(export).starts_with("carpe:rule/rule@"))
 }
 
-fn out_path(folder: &Path, core: &Path, options: &Options) -> PathBuf {
-    let name = || folder.file_name().or(core.file_stem()).unwrap_or_default();
+fn out_path(folder: &Path, options: &Options) -> PathBuf {
+    // Only `/` has no name.
+    let name = folder.file_name().unwrap_or("rule".as_ref());
     match &options.out {
-        Some(out) if out.is_dir() => with_wasm(out.join(name())),
+        Some(out) if out.is_dir() => with_wasm(out.join(name)),
         Some(out) => out.clone(),
-        None => with_wasm(folder.with_file_name(name())),
+        None => with_wasm(folder.with_file_name(name)),
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use carpe_build::{BuildError, Options, build, componentize};
 use wit_component::DecodedWasm;
 
+mod javascript;
+
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Within Cargo's own target folder, beside what this test is built from.

@@ -1,0 +1,37 @@
+//! Which language a rule is written in.
+
+use std::path::Path;
+
+use crate::BuildError;
+
+/// A language that rules are built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Language {
+    /// A Cargo package.
+    Rust,
+    /// JavaScript or TypeScript: an npm package.
+    JavaScript,
+}
+
+/// Each language by the file that a folder of it has. The first that is there counts: a package of another language may
+/// have a package.json for its tools.
+const MANIFESTS: [(&str, Language); 2] =
+    [("Cargo.toml", Language::Rust), ("package.json", Language::JavaScript)];
+
+impl Language {
+    /// The language of the rule in a folder.
+    ///
+    /// # Errors
+    /// Nothing in the folder says.
+    pub fn of(folder: &Path) -> Result<Self, BuildError> {
+        MANIFESTS
+            .into_iter()
+            .find(|(manifest, _)| folder.join(manifest).is_file())
+            .map(|(_, language)| language)
+            .ok_or_else(|| BuildError::NoLanguage {
+                folder: folder.to_owned(),
+                manifests: MANIFESTS.map(|(manifest, _)| manifest).join(", "),
+            })
+    }
+}
