@@ -1,20 +1,32 @@
-//! Runs Cargo.
+//! Rust: runs Cargo.
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use crate::{BuildError, Options, TARGET};
+use crate::{BuildError, Options, TARGET, componentize};
 
 /// How much more the compiler is to inline than it does by itself (225): each function and each turn of a loop that is
 /// left costs a look at the deadline when it runs. More makes rules little faster, but up to five times as large.
 const INLINE_THRESHOLD: u32 = 1_000;
 
+/// Builds the package in `folder`.
+pub(crate) fn build(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError> {
+    let core = compile(folder, options)?;
+    let core = fs::read(&core).map_err(|source| BuildError::Io {
+        doing: "read what Cargo built",
+        path: core.clone(),
+        source,
+    })?;
+    componentize(&core)
+}
+
 /// Compiles the package in `folder`. Returns the core module's path.
-pub(crate) fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
+fn compile(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
     require_target(folder)?;
     let mut command = command("CARGO", "cargo", folder);
     command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);

@@ -17,6 +17,30 @@ pub enum BuildError {
         /// Why not.
         source: io::Error,
     },
+    /// The folder holds no package of a language that is known.
+    #[error("{} holds no rule: there is no Cargo.toml (Rust) and no pyproject.toml (Python) in it", folder.display())]
+    NoSource {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A package's own description cannot be used.
+    #[error("{}: {message}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        message: String,
+    },
+    /// A tool that is needed is not installed.
+    #[error("{tool} is missing, in {looked}: {remedy}")]
+    NoTool {
+        /// Its name.
+        tool: &'static str,
+        /// Where it was looked for.
+        looked: String,
+        /// What to do.
+        remedy: String,
+    },
     /// Cargo or rustc could not be started.
     #[error("cannot start `{program}`: is Rust installed, and on the path? See https://rustup.rs")]
     NoToolchain {
@@ -31,12 +55,12 @@ pub enum BuildError {
         /// The missing target.
         target: &'static str,
     },
-    /// Cargo reported errors.
+    /// The compiler reported errors.
     #[error("{} does not compile{}", folder.display(), indent(output))]
     Compile {
         /// The plugin's folder.
         folder: PathBuf,
-        /// What Cargo said; empty if it was shown already.
+        /// What it said; empty if it was shown already.
         output: String,
     },
     /// The package built, but into no plugin.
@@ -46,7 +70,7 @@ pub enum BuildError {
         folder: PathBuf,
     },
     /// The module that was built cannot become a component.
-    #[error("this module cannot become a plugin: does it use `export_rule!`?")]
+    #[error("this module cannot become a plugin: does it export a rule?")]
     NotAPlugin(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -1,4 +1,4 @@
-//! Builds Carpe's plugins: from a folder of Rust source to a component that the host loads.
+//! Builds Carpe's plugins: from a folder of source, in Rust or Python, to a component that the host loads.
 //!
 //! ```no_run
 //! use carpe_build::{Options, build};
@@ -12,6 +12,9 @@
 
 mod cargo;
 mod error;
+mod language;
+mod python;
+mod wit;
 
 use std::fs;
 use std::io::Write;
@@ -20,8 +23,9 @@ use std::path::{Path, PathBuf};
 use wit_component::{ComponentEncoder, DecodedWasm};
 
 pub use error::BuildError;
+use language::Language;
 
-/// The target that rules are built for: it has no operating system, so a rule can ask it for nothing.
+/// The target that rules in Rust are built for: it has no operating system, so a rule can ask it for nothing.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// How to build.
@@ -30,14 +34,16 @@ pub struct Options {
     /// Where to write the component: a file, or a folder that exists. Default: beside the source folder, so that
     /// `plugins/NAME/` gives `plugins/NAME.wasm`.
     pub out: Option<PathBuf>,
-    /// Where Cargo keeps what it compiles. Builds that share it compile what they have in common once. Default:
-    /// Cargo's own choice.
+    /// Where tools keep what they make on the way. Rust: builds that share it compile what they have in common once.
+    /// Python: a component whose sources are still the same is taken from it. Default: Cargo's own choice, or `target`
+    /// in the folder.
     pub target_dir: Option<PathBuf>,
     /// Let Cargo's progress and warnings go to standard error. Otherwise they are shown only in an error.
     pub verbose: bool,
 }
 
-/// Builds the Rust package in `folder`, a rule with `crate-type = ["cdylib"]`, and writes it as a component.
+/// Builds the package in `folder`, and writes it as a component: in Rust, if there is a `Cargo.toml`, a rule with
+/// `crate-type = ["cdylib"]`; in Python, if there is a `pyproject.toml`.
 ///
 /// Returns where it was written. A component that was there before is replaced in one step: a host that watches sees
 /// the old one or the new one. One that would be the same is not written again.
@@ -50,14 +56,8 @@ pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
         path: folder.to_owned(),
         source,
     })?;
-    let core_path = cargo::build(&folder, options)?;
-    let core = fs::read(&core_path).map_err(|source| BuildError::Io {
-        doing: "read what Cargo built",
-        path: core_path.clone(),
-        source,
-    })?;
-    let component = componentize(&core)?;
-    let out = out_path(&folder, &core_path, options);
+    let component = Language::of(&folder)?.build(&folder, options)?;
+    let out = out_path(&folder, options);
     write_atomically(&out, &component).map_err(|source| BuildError::Io {
         doing: "write the component",
         path: out.clone(),
@@ -90,8 +90,9 @@ fn exports_a_rule(component: &[u8]) -> bool {
         .any(|export| resolve.name_world_key(export).starts_with("carpe:rule/rule@"))
 }
 
-fn out_path(folder: &Path, core: &Path, options: &Options) -> PathBuf {
-    let name = || folder.file_name().or(core.file_stem()).unwrap_or_default();
+fn out_path(folder: &Path, options: &Options) -> PathBuf {
+    // Only the root of the file system has no name.
+    let name = || folder.file_name().unwrap_or("plugin".as_ref());
     match &options.out {
         Some(out) if out.is_dir() => with_wasm(out.join(name())),
         Some(out) => out.clone(),
