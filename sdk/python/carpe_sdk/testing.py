@@ -14,8 +14,8 @@ moves, and no sinks: the test answers actions itself. Each input is a batch of i
         assert broken.failures == ["the event's data has nothing at `/celsius`, where a number should be"]
         assert test.state("press-1").length == 3
 
-The timeline stands at `START` and moves to an event's time, if that is later, or to where the test advances it.
-Timers that are due come first, in the host's order: by instant, then by name.
+The timeline begins at `START`, unless another `start` is given, and moves to an event's time, if that is later, or to
+where the test advances it. Timers that are due come first, in the host's order: by instant, then by name.
 
 It evaluates no `filter`: it gives every event whose type and key fit.
 """
@@ -175,13 +175,13 @@ class RuleTest:
 
     __test__ = False
 
-    def __init__(self, rule: type[Rule[Any]], configuration: Any = None) -> None:
+    def __init__(self, rule: type[Rule[Any]], configuration: Any = None, *, start: Instant = START) -> None:
         """Loads the rule. Raises `Failure` with what the operator would be told is wrong with the configuration (`{}`
         if there is none)."""
         self._runner = Runner(rule, json.dumps({} if configuration is None else configuration))
         self._states: dict[str, bytes] = {}
         self._timers: dict[tuple[str, str], Instant] = {}
-        self.now: Instant = START
+        self.now: Instant = start
         """Where the timeline stands."""
 
     def send(self, event: TestEvent) -> Happened:
