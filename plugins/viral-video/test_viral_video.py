@@ -143,7 +143,7 @@ def test_absurd_mentions_are_set_aside_and_change_nothing() -> None:
     before = test.state("clip-7")
     for data in (
         '{"count":0}', '{"count":-1}', '{"count":1.5}', '{"count":"3"}', '{"count":true}', '{"count":1000001}',
-        '{"count":1e999}', '{"count":[]}', '{"count":NaN}', "{", "", '{"count":' + "9" * 5_000 + "}",
+        '{"count":1e999}', '{"count":[]}', '{"count":NaN}', "[]", "7", '{"count":null}', "{", "", '{"count":' + "9" * 5_000 + "}",
     ):  # fmt: skip
         happened = test.send(event("video.mentioned", subject="clip-7", json=data))
         assert (happened.moments, len(happened.failures)) == ([], 1), data
@@ -202,13 +202,16 @@ def test_another_interval_begins_a_new_history() -> None:
     assert (other.state("clip-7").closed, other.state("clip-7").interval_ms) == (0, 120_000)
 
 
-def test_a_rule_that_was_away_for_years_does_not_work_them_through() -> None:
-    test = viral()
-    tell(test, CALM * 2 + [100] * 5)
-    test.now += 10 * 365 * 24 * 60 * MINUTE
-    happened = test.advance(timedelta())
-    assert happened.kinds == ["video.fading"]
-    assert test.state("clip-7").closed < 10
+def test_however_late_timers_come_the_same_is_told() -> None:
+    counts = CALM * 2 + [100] * 5
+    in_time, late = viral(), viral()
+    for test in (in_time, late):
+        tell(test, counts)
+    told = in_time.advance(timedelta(days=3650)).moments
+    late.now += 3650 * 24 * 60 * MINUTE
+    assert late.advance(timedelta()).moments == told
+    assert [(moment.kind, moment.time) for moment in told] == [("video.fading", START + 31 * MINUTE + 10_000)]
+    assert late.keys == in_time.keys == []
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from carpe_sdk import (
@@ -35,8 +34,15 @@ MAX_INTERVALS = 20_000
 """Of silence, before a video is forgotten: each is worked through when it is mentioned again."""
 SURPRISE = 2.0
 """By how many spreads an interval may move the history at most: so one burst hardly changes what is usual."""
-AD_IS_WORTH = timedelta(minutes=30)
+AD_IS_WORTH_MS = 30 * 60_000
 """For how long placing an ad makes sense once a rise was seen."""
+
+
+@dataclass
+class Mentions:
+    """The data of an event."""
+
+    count: int = 1
 
 
 @dataclass
@@ -96,7 +102,7 @@ class ViralVideo(Rule[Video]):
             )
 
     def on_event(self, event: Event, state: Video, out: Output) -> None:
-        count = 1 if event.value("/count") is None else event.integer("/count")
+        count = event.data(Mentions).count
         if not 1 <= count <= MAX_COUNT:
             raise Failure(f"{count} mentions of {event.key} at once: is the source broken?")
         if event.time > event.now + MAX_AHEAD_MS:
@@ -118,13 +124,15 @@ class ViralVideo(Rule[Video]):
         state.open[begin] += count
 
     def on_timer(self, timer: Timer, state: Video, out: Output) -> None:
+        # All goes by the timer's time, not by `now`: however late timers come, e.g. because the host was down, each
+        # interval is closed as if they had been in time.
         if timer.name == "close":
-            self.close(timer.key, timer.now, state, out)
+            self.close(timer.key, timer.time, state, out)
             if state.open or state.rising is not None:
                 # In a rise, silence counts too.
-                out.timer("close", self.due(min(state.open, default=state.next)))
+                out.timer("close", self.due(min(state.open) if state.rising is None else state.next))
             elif state.interval_ms:
-                out.timer("forget", after=timedelta(hours=self.forget_hours))
+                out.timer("forget", timer.time + self.forget_hours * HOUR_MS)
         elif not state.open and state.rising is None:
             forget(state)
 
@@ -145,22 +153,13 @@ class ViralVideo(Rule[Video]):
         """When the interval that begins there is closed: late mentions are waited for."""
         return begin + self.interval_ms + self.wait_seconds * 1000
 
-    def close(self, key: str, now: Instant, state: Video, out: Output) -> None:
+    def close(self, key: str, until: Instant, state: Video, out: Output) -> None:
         """Closes the intervals that are due, those without a mention too."""
-        if (now - state.next) // self.interval_ms > 2 * MAX_INTERVALS:
-            # The rule was away for long: what was usual then says nothing about today.
-            if state.rising is not None:
-                self.fade(key, 0, state, out)
-            still_open = {begin: count for begin, count in state.open.items() if self.due(begin) > now}
-            forget(state)
-            state.interval_ms = self.interval_ms
-            state.next = min(still_open, default=now - now % self.interval_ms)
-            state.open = still_open
-        while self.due(state.next) <= now:
-            self.close_one(key, state.open.pop(state.next, 0), state, out)
+        while self.due(state.next) <= until:
+            self.close_one(key, state.open.pop(state.next, 0), until, state, out)
             state.next += self.interval_ms
 
-    def close_one(self, key: str, count: int, state: Video, out: Output) -> None:
+    def close_one(self, key: str, count: int, until: Instant, state: Video, out: Output) -> None:
         spread = max(1.0, state.spread)
         surprise = scaled(count) - state.level if state.closed else 0.0
         score = surprise / spread
@@ -168,7 +167,7 @@ class ViralVideo(Rule[Video]):
             rises = state.closed >= self.learn_intervals and score >= self.rise_score and count >= self.min_mentions
             state.row = state.row + 1 if rises else 0
             if state.row >= self.rise_intervals:
-                self.rise(key, count, score, state, out)
+                self.rise(key, count, score, until, state, out)
         else:
             state.peak = max(state.peak, count)
             state.row = state.row + 1 if score < self.fade_score else 0
@@ -176,13 +175,13 @@ class ViralVideo(Rule[Video]):
                 self.fade(key, count, state, out)
         self.learn(count, surprise, spread, state)
 
-    def rise(self, key: str, count: int, score: float, state: Video, out: Output) -> None:
+    def rise(self, key: str, count: int, score: float, until: Instant, state: Video, out: Output) -> None:
         usual = unscaled(state.level)
         state.rising, state.row, state.peak, state.ad = state.next, 0, count, True
         facts: dict[str, Any] = {"video": key, "mentions": count, "usual": usual, "score": round(score, 1)}
         out.moment("video.rising").why(
             f"{count} mentions in {self.interval()}, where {usual} are usual"
-        ).data(facts).expires_in(AD_IS_WORTH).action("ad.place", facts, reference=str(state.rising))
+        ).data(facts).expires_at(until + AD_IS_WORTH_MS).action("ad.place", facts, reference=str(state.rising))
 
     def fade(self, key: str, count: int, state: Video, out: Output) -> None:
         usual = unscaled(state.level)
