@@ -57,8 +57,8 @@ _BRACKET = re.compile(r"[\[{]|[\]}]")
 
 
 def _check_depth(text: str) -> None:
-    # Most texts have not even as many brackets.
-    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+    # Most texts have not even as many characters, or brackets.
+    if len(text) <= _MAX_DEPTH or text.count("[") + text.count("{") <= _MAX_DEPTH:
         return
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub("", text)):
@@ -73,7 +73,12 @@ def parse(text: str) -> Any:
     Raises `ValueError` if it is none. What is nested too deep counts as that too.
     """
     _check_depth(text)
-    return _decoder.decode(text)
+    # As `decode` does it, but for spaces around the value: there are seldom any.
+    try:
+        value, end = _decoder.scan_once(text, 0)  # type: ignore[attr-defined]
+    except StopIteration:
+        return _decoder.decode(text)
+    return value if end == len(text) else _decoder.decode(text)
 
 
 def write(value: Any) -> str:
