@@ -47,7 +47,7 @@ def no_constant(name: str) -> Any:
 
 _decoder = json.JSONDecoder(parse_constant=no_constant)
 
-_MAX_DEPTH = 128
+_MAX_DEPTH = 127
 """As deep as JSON may be nested, here as in the SDK for Rust. Under the host, more than some thousand would overflow
 the stack, and
 that is no `RecursionError`, but the end of the instance."""

@@ -1,7 +1,6 @@
 """The rule of `tests/conformance`, with the SDK for Python."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from carpe_sdk import Event, Failure, Outcome, Output, Rule, Timer, export_rule, forget, on
@@ -61,7 +60,7 @@ class Conform(Rule[Memory]):
             case {"timer": str(name), "at": int(at)}:
                 out.timer(name, at)
             case {"timer": str(name), "in": int(milliseconds)}:
-                out.timer(name, after=timedelta(milliseconds=milliseconds))
+                out.timer(name, event.now + milliseconds)
             case {"cancel": str(name)}:
                 out.cancel(name)
             case {"act": str(reference)}:
