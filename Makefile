@@ -1,6 +1,9 @@
 # The ordinary tools, in the order in which a fresh machine needs them.
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 CARPE   := $(TARGET)/debug/carpe
+# Folders with packages of npm.
+NPM     := sdk/javascript plugins/shop-nearby tests/guests/conform-javascript
+PYTHON  := $(CURDIR)/.venv/bin/python
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
 # Of `make crash`: how often the host is killed, and what chance goes by.
@@ -18,8 +21,17 @@ MINUTES := 3
 help:           ## list what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
 
-setup:          ## what Rust needs to build plugins
+setup: $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what building plugins needs, in Rust, JavaScript and Python
 	rustup target add wasm32-unknown-unknown
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
+	touch $@
+
+.venv/installed: sdk/python/requirements-dev.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 build:          ## the command: target/debug/carpe
 	cargo build -p carpe-cli
@@ -36,6 +48,10 @@ demo: plugins   ## a host, a simulated city, and a plugin that is replaced while
 test: setup     ## all tests
 	cargo test --workspace
 	cargo test --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests
+	cd sdk/javascript && npm test && npm run types
+	cd plugins/shop-nearby && npm test && npm run types
+	cd sdk/python && $(PYTHON) -m pytest && $(PYTHON) -m mypy
+	cd plugins/viral-video && $(PYTHON) -m pytest
 	$(MAKE) crash
 	$(MAKE) soak
 

@@ -7,8 +7,20 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use carpe::sandbox::SandboxOptions;
 
 /// The guests that tests use: [`guest`] builds no other.
-pub const GUESTS: [&str; 7] =
-    ["conform", "counter", "counter-migrating", "echo", "hostile", "ledger", "overheat"];
+pub const GUESTS: [&str; 9] = [
+    "conform",
+    "conform-javascript",
+    "conform-python",
+    "counter",
+    "counter-migrating",
+    "echo",
+    "hostile",
+    "ledger",
+    "overheat",
+];
+
+/// The files that a rule's folder has one of.
+pub const MANIFESTS: [&str; 3] = ["Cargo.toml", "package.json", "pyproject.toml"];
 
 /// The repository.
 pub fn root() -> PathBuf {

@@ -10,7 +10,8 @@ use carpe_tests::guests::{component, root, sandbox};
 use serde_json::{Value, json};
 
 /// The rule `conform`, by each route.
-const GUESTS: &[&str] = &["tests/guests/conform"];
+const GUESTS: &[&str] =
+    &["tests/guests/conform", "tests/guests/conform-javascript", "tests/guests/conform-python"];
 
 /// A story's folder.
 fn stories() -> Vec<PathBuf> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use carpe_scenario::{Scenario, Wrong};
-use carpe_tests::guests::{component, guest, root, sandbox};
+use carpe_tests::guests::{MANIFESTS, component, guest, root, sandbox};
 
 /// Every story, by the folder of its rule.
 fn all() -> Vec<(String, PathBuf)> {

@@ -1,4 +1,4 @@
-//! Runs Cargo.
+//! Rust: runs Cargo.
 
 use std::env;
 use std::ffi::OsString;

@@ -25,6 +25,24 @@ pub enum BuildError {
         /// The files that it may have.
         manifests: String,
     },
+    /// A package's own description cannot be used.
+    #[error("{}: {message}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        message: String,
+    },
+    /// A tool that is needed is not installed.
+    #[error("{tool} is missing, in {looked}: {remedy}")]
+    NoTool {
+        /// Its name.
+        tool: &'static str,
+        /// Where it was looked for.
+        looked: String,
+        /// What to do.
+        remedy: String,
+    },
     /// Cargo or rustc could not be started.
     #[error("cannot start `{program}`: is Rust installed, and on the path? See https://rustup.rs")]
     NoToolchain {
@@ -80,7 +98,7 @@ pub enum BuildError {
         folder: PathBuf,
     },
     /// The module that was built cannot become a component.
-    #[error("this module cannot become a plugin: does it use `export_rule!`?")]
+    #[error("this module cannot become a plugin: does it export a rule?")]
     NotAPlugin(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

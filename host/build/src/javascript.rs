@@ -9,19 +9,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Serialize;
 
-use crate::{BuildError, Options, exports_a_rule, write_atomically};
+use crate::{BuildError, Options, exports_a_rule, wit, write_atomically};
 use error_text::readable;
 use package::Package;
-
-/// The contract. A component is made with the world that fits the rule.
-const CONTRACT: [(&str, &str); 6] = [
-    ("columns.wit", include_str!("../../../wit/columns.wit")),
-    ("log.wit", include_str!("../../../wit/log.wit")),
-    ("migration.wit", include_str!("../../../wit/migration.wit")),
-    ("rule.wit", include_str!("../../../wit/rule.wit")),
-    ("types.wit", include_str!("../../../wit/types.wit")),
-    ("world.wit", include_str!("../../../wit/world.wit")),
-];
 
 const BUNDLE_CONFIG: &str = include_str!("javascript/rolldown.config.mjs");
 
@@ -124,15 +114,7 @@ fn componentize(
     world: &str,
     work: &Path,
 ) -> Result<Vec<u8>, BuildError> {
-    let contract = work.join("wit");
-    fs::create_dir(&contract).map_err(|source| BuildError::Io {
-        doing: "make a folder",
-        path: contract.clone(),
-        source,
-    })?;
-    for (name, text) in CONTRACT {
-        write(&contract, name, text)?;
-    }
+    wit::write_into(work)?;
     let mut command = command(&componentizer.program, work);
     command.args(["--wit", "wit", "--world", world, "--js", "rule.js", "--output", "rule.wasm"]).args(FLAGS);
     let output = run(&mut command)?;
@@ -155,7 +137,7 @@ fn componentize(
 fn seal(parts: &[&str]) -> Vec<u8> {
     const NAME: &[u8] = b"carpe-source";
     let mut hasher = blake3::Hasher::new();
-    let contract = CONTRACT.iter().map(|(_, text)| *text);
+    let contract = wit::FILES.iter().map(|(_, text)| *text);
     for part in contract.chain(FLAGS).chain(parts.iter().copied()) {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }

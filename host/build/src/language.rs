@@ -12,12 +12,17 @@ pub enum Language {
     Rust,
     /// JavaScript or TypeScript: an npm package.
     JavaScript,
+    /// A Python project.
+    Python,
 }
 
 /// Each language by the file that a folder of it has. The first that is there counts: a package of another language may
 /// have a package.json for its tools.
-const MANIFESTS: [(&str, Language); 2] =
-    [("Cargo.toml", Language::Rust), ("package.json", Language::JavaScript)];
+const MANIFESTS: [(&str, Language); 3] = [
+    ("Cargo.toml", Language::Rust),
+    ("pyproject.toml", Language::Python),
+    ("package.json", Language::JavaScript),
+];
 
 impl Language {
     /// The language of the rule in a folder.

@@ -1,5 +1,5 @@
-//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript or TypeScript, to a component that the host
-//! loads.
+//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript or Python, to a component that the
+//! host loads.
 //!
 //! ```no_run
 //! use carpe_build::{Options, build};
@@ -15,6 +15,8 @@ mod cargo;
 mod error;
 mod javascript;
 mod language;
+mod python;
+mod wit;
 
 use std::fs;
 use std::io::Write;
@@ -25,7 +27,7 @@ use wit_component::{ComponentEncoder, DecodedWasm};
 pub use error::BuildError;
 pub use language::Language;
 
-/// The target that rules are built for: it has no operating system, so a rule can ask it for nothing.
+/// The target that rules in Rust are built for: it has no operating system, so a rule can ask it for nothing.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// How to build.
@@ -34,8 +36,9 @@ pub struct Options {
     /// Where to write the component: a file, or a folder that exists. Default: beside the source folder, so that
     /// `plugins/NAME/` gives `plugins/NAME.wasm`.
     pub out: Option<PathBuf>,
-    /// Where Cargo keeps what it compiles. Builds that share it compile what they have in common once. Default:
-    /// Cargo's own choice.
+    /// Where tools keep what they make on the way. Rust: builds that share it compile what they have in common once.
+    /// Python: a component whose sources are still the same is taken from it. Default: Cargo's own choice, or `target`
+    /// in the folder.
     pub target_dir: Option<PathBuf>,
     /// Let the tools' progress and warnings go to standard error. Otherwise they are shown only in an error.
     pub verbose: bool,
@@ -57,6 +60,7 @@ pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
     let component = match Language::of(&folder)? {
         Language::Rust => cargo::build(&folder, options)?,
         Language::JavaScript => javascript::build(&folder, options)?,
+        Language::Python => python::build(&folder, options)?,
     };
     let out = out_path(&folder, options);
     write_atomically(&out, &component).map_err(|source| BuildError::Io {

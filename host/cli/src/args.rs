@@ -120,12 +120,12 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
-    /// A folder with the Cargo.toml of a rule
+    /// A folder with the Cargo.toml of a rule in Rust, or the pyproject.toml of one in Python
     pub(crate) folder: PathBuf,
     /// Where the component goes: a file, or a folder that exists [default: beside the folder of source]
     #[arg(long, short, value_name = "PATH")]
     pub(crate) out: Option<PathBuf>,
-    /// Where Cargo keeps what it compiles
+    /// Where tools keep what they make on the way, e.g. Cargo what it compiles
     #[arg(long, value_name = "FOLDER")]
     pub(crate) target_dir: Option<PathBuf>,
     /// Show only errors

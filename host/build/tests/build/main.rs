@@ -95,3 +95,91 @@ fn only_a_core_module_that_exports_a_rule_becomes_a_component() {
         assert!(matches!(componentize(bytes), Err(BuildError::NotAPlugin(_))));
     }
 }
+
+/// A rule in Python, in a folder of its own.
+#[expect(clippy::unwrap_used, reason = "part of a test")]
+fn python_rule(manifest: &str, source: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let sdk = Path::new(ROOT).join("sdk/python").canonicalize().unwrap();
+    let manifest = manifest.replace("SDK", &sdk.display().to_string());
+    fs::write(folder.path().join("pyproject.toml"), manifest).unwrap();
+    fs::write(folder.path().join("doorbell.py"), source).unwrap();
+    folder
+}
+
+const DOORBELL_MANIFEST: &str =
+    "[project]\nname = \"doorbell\"\nversion = \"1.0.0\"\n[tool.carpe]\nsdk = \"SDK\"\n";
+const DOORBELL: &str = "
+from dataclasses import dataclass
+from carpe_sdk import Event, Output, Rule, export_rule, on
+
+@dataclass
+class Doorbell(Rule[None]):
+    def on_event(self, event: Event, state: None, out: Output) -> None:
+        out.moment('visitor.waiting')
+
+export_rule(Doorbell, on('door.rung').moment('visitor.waiting'))
+";
+
+/// With nothing kept from earlier builds.
+fn python_options(out: &Path) -> Options {
+    Options { target_dir: Some(out.join("target")), ..options(out) }
+}
+
+#[test]
+fn a_python_rule_needs_nothing_but_the_log_and_is_the_same_twice() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = Path::new(ROOT).join("tests/guests/conform-python");
+    let component = build(&folder, &python_options(out.path())).unwrap();
+    assert_eq!(component.file_name().unwrap(), "conform-python.wasm");
+    let first = fs::read(&component).unwrap();
+    let (imports, exports) = interfaces(&first);
+    for import in imports {
+        assert!(import == "carpe:rule/log@0.1.0" || import == "carpe:rule/types@0.1.0", "{import}");
+    }
+    assert!(exports.contains("carpe:rule/rule@0.1.0"), "{exports:?}");
+    assert!(!exports.contains("carpe:rule/migration@0.1.0"), "{exports:?}");
+    assert!(!folder.join("__pycache__/conform.cpython-314.pyc").exists(), "nothing is left in the folder");
+
+    fs::remove_file(&component).unwrap();
+    build(&folder, &python_options(out.path())).unwrap();
+    assert!(first == fs::read(&component).unwrap(), "the same source gives the same component");
+}
+
+#[test]
+fn what_is_wrong_with_a_python_rule_is_said_with_its_own_lines() {
+    let out = tempfile::tempdir().unwrap();
+    let options = python_options(out.path());
+    let message = |manifest: &str, source: &str| {
+        let folder = python_rule(manifest, source);
+        let error = build(folder.path(), &options).unwrap_err().to_string();
+        error.replace(&folder.path().canonicalize().unwrap().display().to_string(), "FOLDER")
+    };
+    assert_eq!(
+        message(DOORBELL_MANIFEST, "import carpe_sdk\n\ndef broken(:\n"),
+        "FOLDER does not compile:\n  File \"FOLDER/doorbell.py\", line 3\n    def broken(:\n               \
+         ^\nSyntaxError: invalid syntax"
+    );
+    let error = message(DOORBELL_MANIFEST, "import carpe_sdk\n");
+    assert!(error.contains("the module exports no rule: call `export_rule("), "{error}");
+    let error =
+        message(DOORBELL_MANIFEST, &DOORBELL.replace("def on_event", "migrate = 1\n    def on_event"));
+    assert!(error.contains("say `migrates = true` under `[tool.carpe]`"), "{error}");
+
+    let error = message(&DOORBELL_MANIFEST.replace("doorbell", "bell"), DOORBELL);
+    assert!(error.contains("there is no module `bell`"), "{error}");
+    let error = message(&DOORBELL_MANIFEST.replace("SDK", "no/sdk"), DOORBELL);
+    assert!(error.contains("there is no `carpe_sdk` in FOLDER/no/sdk"), "{error}");
+    let error = message(&DOORBELL_MANIFEST.replace("sdk =", "skd ="), DOORBELL);
+    assert!(error.contains("unknown field `skd`"), "{error}");
+    let error = message("[project]\nname = \"doorbell\"\n", DOORBELL);
+    assert!(error.contains("`[project]` has no `version`"), "{error}");
+    assert!(!out.path().join("doorbell.wasm").exists());
+}
+
+#[test]
+fn a_folder_without_source_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = build(folder.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("holds no rule: there is no Cargo.toml"), "{error}");
+}
