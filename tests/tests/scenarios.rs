@@ -48,8 +48,7 @@ fn each_example_rule_is_told_of() {
     let all = all();
     for entry in std::fs::read_dir(root().join("plugins")).expect("the rules") {
         let path = entry.expect("an entry").path();
-        let is_rule =
-            ["Cargo.toml", "package.json", "pyproject.toml"].iter().any(|file| path.join(file).is_file());
+        let is_rule = MANIFESTS.iter().any(|file| path.join(file).is_file());
         if path.is_dir() && is_rule {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let own = all.iter().filter(|(rule, _)| *rule == format!("plugins/{name}")).count();

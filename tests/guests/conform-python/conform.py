@@ -29,14 +29,17 @@ class Conform(Rule[Memory]):
         state.count += 1
         if state.count > self.limit:
             raise Failure(f"more than {self.limit} events")
-        for deed in deeds(event):
+        told = deeds(event)
+        for deed in told:
             self.do(deed, event, state, out)
+        if any(deed.get("forget") is True for deed in told):
+            forget(state)
 
     def do(self, deed: dict[str, Any], event: Event, state: Memory, out: Output) -> None:
         match deed:
             case {"say": str(why)}:
                 said = out.moment("conform.said").why(why)
-                if "data" in deed:
+                if deed.get("data") is not None:
                     said.data(deed["data"])
             case {"greet": True}:
                 out.moment("conform.said").why(f"{self.greeting}, {event.key}")
@@ -72,7 +75,7 @@ class Conform(Rule[Memory]):
                 acted.action("conform.do", deed.get("data"), reference=reference)
                 acted.action("conform.tell", {})
             case {"forget": True}:
-                forget(state)
+                pass  # When all other deeds are done.
             case {"fail": str(message)}:
                 raise Failure(message)
             case _:

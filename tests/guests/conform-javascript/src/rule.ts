@@ -16,6 +16,8 @@ type Deed = Record<string, any>;
 
 export default rule({
   about: on("conform.*")
+    .attribute("id")
+    .attribute("type")
     .attribute("note")
     .on("other")
     .keyedByData("/about/id")
@@ -57,7 +59,7 @@ function perform(configuration: Values<typeof settings>, deed: Deed, event: Even
   if (!isObject(deed)) throw new Failure("a deed is no object");
   if ("say" in deed) {
     const moment = out.moment("conform.said").why(deed.say);
-    if ("data" in deed) moment.data(deed.data);
+    if (deed.data !== undefined && deed.data !== null) moment.data(deed.data);
   } else if (deed.greet === true) {
     out.moment("conform.said").why(`${configuration.greeting}, ${event.key}`);
   } else if (deed.show === true) {
