@@ -2,7 +2,7 @@
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 CARPE   := $(TARGET)/debug/carpe
 # Folders with packages of npm.
-NPM     := sdk/javascript plugins/shop-nearby tests/guests/conform-javascript
+NPM     := sdk/javascript plugins/shop-nearby tests/guests/conform-javascript bench/guests/rising-javascript
 PYTHON  := $(CURDIR)/.venv/bin/python
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
@@ -16,12 +16,14 @@ BENCH   :=
 # Of `make soak`: how long.
 MINUTES := 3
 
-.PHONY: help setup build plugins demo test crash soak lint bench bench-check bench-record
+.PHONY: help setup setup-rust build plugins demo test crash soak lint bench bench-check bench-record
 
 help:           ## list what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
 
-setup: $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what building plugins needs, in Rust, JavaScript and Python
+setup: setup-rust $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what building plugins in Rust, JavaScript and Python needs
+
+setup-rust:     ## the same for Rust alone
 	rustup target add wasm32-unknown-unknown
 
 %/node_modules/.package-lock.json: %/package-lock.json
@@ -36,7 +38,7 @@ setup: $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what buildi
 build:          ## the command: target/debug/carpe
 	cargo build -p carpe-cli
 
-plugins: setup build ## the example plugins: target/plugins/NAME.wasm
+plugins: setup-rust build ## the example plugins: target/plugins/NAME.wasm
 	@mkdir -p $(TARGET)/plugins
 	@for plugin in $(PLUGINS); do \
 		$(CARPE) build plugins/$$plugin --out $(TARGET)/plugins --target-dir $(TARGET)/guests --quiet || exit; \
@@ -55,13 +57,13 @@ test: setup     ## all tests
 	$(MAKE) crash
 	$(MAKE) soak
 
-crash: setup build ## kill the host ROUNDS=100 times at random, by SEED=1, and look for what is lost
+crash: setup-rust build ## kill the host ROUNDS=100 times at random, by SEED=1, and look for what is lost
 	cargo run --package carpe-tests --bin crash -- --carpe $(CARPE) --rounds $(ROUNDS) --seed $(SEED)
 
-soak: setup build ## have the host work for MINUTES=3: memory, files and disk must stay flat
+soak: setup-rust build ## have the host work for MINUTES=3: memory, files and disk must stay flat
 	cargo run --package carpe-tests --bin soak -- --carpe $(CARPE) --minutes $(MINUTES)
 
-lint: setup     ## formatting, clippy and the documentation's links
+lint: setup-rust     ## formatting, clippy and the documentation's links
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path plugins/Cargo.toml --target-dir $(TARGET)/guests --all-targets -- -D warnings

@@ -97,7 +97,7 @@ fn same_effects(rule: &mut Instance, core_rule: &mut CoreRule) -> Result<()> {
     Ok(())
 }
 
-struct Silent;
+pub(crate) struct Silent;
 
 impl GuestLog for Silent {
     fn line(&self, _: LogLevel, _: &str) {}

@@ -53,6 +53,10 @@ const ANSWER_BYTES: usize = 64 << 10;
 /// How long to wait before what could not be journaled is tried again.
 const JOURNAL_PAUSE: Duration = if cfg!(test) { Duration::from_millis(5) } else { Duration::from_secs(1) };
 
+/// How many moments are looked through while the outbox is locked, and how long it is left to others then.
+const MOMENTS_AT_ONCE: usize = 256;
+const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
+
 /// How many tries are begun before the clock is looked at again.
 const TRIES_AT_ONCE: usize = 64;
 
@@ -274,16 +278,24 @@ impl Outbox {
         closed.lock().unwrap_or_else(PoisonError::into_inner).remove(rule).unwrap_or_default()
     }
 
-    /// The moment with only those actions that are still open; none if none is.
+    /// The moment with only those actions that are still open; none if none is. Takes its time: what it looks through may be
+    /// long, and actions are not to wait for it.
     pub(crate) fn still_open(&self, moments: &[Arc<Moment>]) -> Vec<Moment> {
-        let state = self.lock();
         let mut open = Vec::new();
-        for moment in moments {
-            for action in &moment.actions {
-                if let Some(still) = state.open.get(&action.id) {
-                    let (_, order) = still.order();
-                    open.push(Moment { order, actions: vec![action.clone()], ..Moment::clone(moment) });
+        for moments in moments.chunks(MOMENTS_AT_ONCE) {
+            let state = self.lock();
+            for moment in moments {
+                for action in &moment.actions {
+                    if let Some(still) = state.open.get(&action.id) {
+                        let (_, order) = still.order();
+                        open.push(Moment { order, actions: vec![action.clone()], ..Moment::clone(moment) });
+                    }
                 }
+            }
+            drop(state);
+            if moments.len() == MOMENTS_AT_ONCE {
+                // Whoever waits for the lock would hardly get it between two turns.
+                std::thread::sleep(BETWEEN_LOOKS);
             }
         }
         open

@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) head: Arc<Horizon>,
     /// Whether a rule may be resting: the router need not look at all of them each time.
     pub(crate) resting: AtomicBool,
+    /// A lane holds many moments for the next checkpoint: it is time for one.
+    pub(crate) much_emitted: AtomicBool,
     /// Actions that come from before this position may have gone out before the start.
     pub(crate) recovered_to: Position,
     /// Erasures that were asked for and are not done, where and when.

@@ -101,6 +101,7 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         moment_count: AtomicU64::new(0),
         head: Horizon::at(last),
         resting: std::sync::atomic::AtomicBool::new(false),
+        much_emitted: std::sync::atomic::AtomicBool::new(false),
         recovered_to: head,
         erasures: RwLock::new(recovered.erasures),
         recovery: Mutex::new(recovery),

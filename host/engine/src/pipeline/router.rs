@@ -162,7 +162,8 @@ impl Router {
             return false;
         }
         self.next_look = now + LOOK;
-        now >= self.next_checkpoint || self.next_start() > self.start_budget()
+        let much_emitted = self.shared.much_emitted.swap(false, Ordering::AcqRel);
+        much_emitted || now >= self.next_checkpoint || self.next_start() > self.start_budget()
     }
 
     /// About what rules would compute again after a crash now.

@@ -22,6 +22,9 @@ const TIMER_ROUNDS: usize = 64;
 pub(crate) const DEAD_LETTERS: usize = 10_000;
 pub(crate) const DEAD_LETTER_BYTES: u64 = 256 << 20;
 
+/// So many moments of a lane are worth a checkpoint: until there is one, they are in memory.
+const EMITTED: usize = 20_000;
+
 /// A rule that was not quarantined for so long starts with the shortest pause again.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(3600);
 
@@ -58,6 +61,9 @@ pub(crate) fn turn(shared: &Shared, rule: &Arc<Rule>, place: usize) -> bool {
     slot.keys.store(lane.keys.len(), Ordering::Relaxed);
     slot.timers.store(lane.keys.timers(), Ordering::Relaxed);
     slot.state_bytes.store(lane.keys.bytes(), Ordering::Relaxed);
+    if lane.emitted.len() >= EMITTED && !shared.much_emitted.swap(true, Ordering::AcqRel) {
+        shared.mailbox.nudge();
+    }
     if held {
         shared.mailbox.nudge();
     }
