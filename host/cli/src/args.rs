@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Say what a plugin is and needs, and whether a host would take it
     Check(CheckArgs),
+    /// Make a folder with a rule to begin with: source, a test, a story and a README
+    New(NewArgs),
     /// Build a plugin from a folder of source
     Build(BuildArgs),
     /// Tell a rule stories, and see whether what comes of them is what should
@@ -116,6 +118,26 @@ pub(crate) struct CheckArgs {
     /// Print JSON, one line a file
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewArgs {
+    /// The folder to make; the rule is called as it is
+    pub(crate) folder: PathBuf,
+    /// What the rule is written in
+    #[arg(long, short, value_enum, default_value = "rust")]
+    pub(crate) language: NewLanguage,
+    /// The folder with the SDKs [default: `sdk` in the folder that this command was built in]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) sdk: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum NewLanguage {
+    Rust,
+    Javascript,
+    Typescript,
+    Python,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod dead_letters;
 pub(crate) mod erase;
+pub(crate) mod new;
 pub(crate) mod replay;
 pub(crate) mod send;
 pub(crate) mod state;

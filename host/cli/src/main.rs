@@ -37,6 +37,7 @@ fn execute(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Run(args) => run::run(*args),
         Command::Check(args) => commands::check::check(&args),
+        Command::New(args) => commands::new::new(&args),
         Command::Build(args) => commands::build::build(&args),
         Command::Test(args) => commands::test::test(&args),
         Command::Send(args) => commands::send::send(&args),

@@ -11,6 +11,7 @@ mod config;
 mod daemon;
 mod data;
 mod demo;
+mod new;
 mod once;
 mod operators;
 mod stories;
