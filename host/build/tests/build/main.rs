@@ -181,5 +181,8 @@ fn what_is_wrong_with_a_python_rule_is_said_with_its_own_lines() {
 fn a_folder_without_source_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let error = build(folder.path(), &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("holds no rule: there is no Cargo.toml"), "{error}");
+    assert!(
+        error.contains("holds no rule: it has none of Cargo.toml, pyproject.toml, package.json"),
+        "{error}"
+    );
 }

@@ -46,7 +46,7 @@ impl NewLanguage {
             NewLanguage::Typescript => template![
                 "package.json" from "typescript/package.json",
                 "tsconfig.json" from "typescript/tsconfig.json",
-                "src/rule.ts" from "typescript/src/rule.ts",
+                "src/rule.ts" from "javascript/rule.js",
                 "src/rule.test.ts" from "typescript/src/rule.test.ts",
             ],
             NewLanguage::Python => template![
