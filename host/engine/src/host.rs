@@ -179,6 +179,8 @@ impl Host {
     /// # Errors
     /// As [`Host::submit`]; it names the first event that is not valid.
     pub fn submit_all(&self, events: Vec<Event>) -> Result<Receipt, SubmitError> {
+        // Before work is done for them.
+        self.0.shared.intake.check_count(events.len())?;
         let mut batch = EventBatch::new(self.max_event_bytes());
         for (index, event) in events.iter().enumerate() {
             if let Err(error) = batch.push(event) {

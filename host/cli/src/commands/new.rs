@@ -110,12 +110,15 @@ pub(crate) fn new(args: &NewArgs) -> Result<ExitCode, Failure> {
                 .into());
         }
     }
+    // Between quotes of JSON and TOML, which escape alike.
+    let sdk = serde_json::Value::from(sdk.display().to_string()).to_string();
+    let sdk = sdk[1..sdk.len() - 1].to_owned();
     let (setup, test) = args.language.commands();
     let filled = |text: &str| {
         text.replace("{{name}}", name)
             .replace("{{Name}}", &type_name(name))
             .replace("{{module}}", &name.replace('-', "_"))
-            .replace("{{sdk}}", &sdk.display().to_string())
+            .replace("{{sdk}}", &sdk)
             .replace("{{setup}}", setup)
             .replace("{{test}}", test)
     };

@@ -145,20 +145,28 @@ impl Intake {
         }
     }
 
+    /// That a batch has no more events than it may.
+    pub(crate) fn check_count(&self, count: usize) -> Result<(), SubmitError> {
+        let limit = self.limits.batch_events;
+        if count <= limit {
+            return Ok(());
+        }
+        self.refused.fetch_add(count as u64, Ordering::Relaxed);
+        Err(SubmitError::TooMany { count, limit })
+    }
+
     /// Takes events in. Never blocks.
     pub(crate) fn submit(
         &self,
         batch: &EventBatch,
         read: Option<SourceRead>,
     ) -> Result<oneshot::Receiver<Result<Accepted, SubmitError>>, SubmitError> {
-        let (count, limit) = (batch.len(), self.limits.batch_events);
+        let count = batch.len();
+        self.check_count(count)?;
         let refuse = |error: SubmitError| {
             self.refused.fetch_add(count as u64, Ordering::Relaxed);
             Err(error)
         };
-        if count > limit {
-            return refuse(SubmitError::TooMany { count, limit });
-        }
         if let Err((index, error)) = batch.check(self.limits.event_bytes) {
             return refuse(SubmitError::Invalid { index, error });
         }

@@ -426,8 +426,10 @@ impl Registry {
 
     /// Has a rule go on with another version, or with none. Returns from which position.
     fn switch(&self, rule: &str, version: Option<Arc<Version>>, start: Begin) -> Result<Position, String> {
+        let replaces;
         {
             let mut state = self.lock();
+            replaces = state.rules.get(rule).is_some_and(|known| known.version.is_some());
             if !state.rules.contains_key(rule) {
                 let lanes = (0..self.lanes).map(|_| Lane::new(None, 0, self.shared.checkpoints.is_some()));
                 let new = Rule::new(
@@ -444,9 +446,9 @@ impl Registry {
                 self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new(), new: true });
             }
         }
-        // The first event that it is given is not to wait for an instance. One that cannot be started is tried again, and
-        // judged, where it is needed.
-        if let Some(version) = &version
+        // The first event that a version is given in place of another is not to wait for an instance. One that cannot be
+        // started is tried again, and judged, where it is needed.
+        if let Some(version) = version.as_ref().filter(|_| replaces)
             && let Ok(instance) = version.fresh()
         {
             version.give_back(instance);
