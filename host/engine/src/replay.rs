@@ -164,7 +164,7 @@ impl<'a> Source<'a> {
             Ok(())
         })?;
         let sandbox = Sandbox::new(options.sandbox.clone())?;
-        let budget = InstanceBudget::new(64);
+        let budget = InstanceBudget::new(64, options.sandbox.idle_bytes);
         Ok(Source { options, folder, journal, sandbox, budget, rows, decided, erasures, from })
     }
 

@@ -16,6 +16,7 @@ mod instance;
 mod limiter;
 mod log;
 mod state;
+mod toolchain;
 mod trap;
 mod wasi;
 
@@ -45,6 +46,9 @@ pub struct SandboxOptions {
     pub max_instances: u32,
     /// Of those, how many may be kept for the next batch of their rule; 0: each batch has a fresh one.
     pub idle_instances: usize,
+    /// How many bytes of linear memory those may hold together: an instance in Python has a hundred times what one
+    /// in Rust has.
+    pub idle_bytes: usize,
     /// Where compiled components are kept; none: they are compiled anew at each start. Whoever can
     /// write to it can run code in the host: it must belong to the host alone.
     pub cache_dir: Option<PathBuf>,
@@ -63,6 +67,7 @@ impl Default for SandboxOptions {
         SandboxOptions {
             max_instances: 1_000,
             idle_instances: 512,
+            idle_bytes: 1 << 30,
             cache_dir: None,
             cache_bytes: 1 << 30,
             max_component_bytes: 64 << 20,
@@ -118,7 +123,7 @@ impl Sandbox {
             return Ok(Component(loaded));
         }
         let outline = Outline::read(bytes)?;
-        outline.check()?;
+        outline.check(bytes)?;
         let compiled = inner.compile(bytes)?;
         let loaded = Arc::new(Loaded::new(&inner.linker, hash, outline, &compiled)?);
         inner.remember(hash, &loaded);

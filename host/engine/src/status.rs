@@ -197,6 +197,8 @@ pub struct PluginStatus {
     pub reason: Option<String>,
     /// Since when, by the wall clock.
     pub since: Instant,
+    /// How far a newer content of its file is on its way, for people; none: there is none.
+    pub loading: Option<String>,
     /// The rule's own version, of what runs.
     pub version: Option<String>,
     /// blake3 of the component that runs, in hexadecimal.

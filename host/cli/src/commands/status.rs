@@ -94,6 +94,7 @@ struct Plugin {
     state: String,
     reason: Option<String>,
     since: u64,
+    loading: Option<String>,
     version: Option<String>,
     hash: Option<String>,
     work: Option<Work>,
@@ -301,6 +302,9 @@ impl Shown {
         for plugin in &self.plugins {
             if let Some(reason) = &plugin.reason {
                 text += &format!("{}: {}\n", plugin.file, printable(reason, REASON_CHARACTERS));
+            }
+            if let Some(loading) = &plugin.loading {
+                text += &format!("{}: {loading}\n", plugin.file);
             }
             let left_behind = plugin.work.as_ref().map_or(0, |work| work.left_behind);
             if left_behind > 0 {

@@ -21,7 +21,7 @@ use crate::pipeline::appender::Appender;
 use crate::pipeline::checkpointer;
 use crate::pipeline::intake::{Cursors, Intake};
 use crate::pipeline::lane::Lane;
-use crate::pipeline::program::Version;
+use crate::pipeline::program::{InstanceBudget, Version};
 use crate::pipeline::router::{Request, Router};
 use crate::pipeline::runtime::{Alarms, Horizon, Rule, RunQueue};
 use crate::pipeline::timeline::Stamp;
@@ -61,7 +61,7 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     };
     let mut sandbox = builder.sandbox.clone();
     sandbox.cache_dir = sandbox.cache_dir.or(folder.as_ref().map(|folder| folder.cache.clone()));
-    let idle_instances = sandbox.idle_instances;
+    let budget = InstanceBudget::new(sandbox.idle_instances, sandbox.idle_bytes);
     let max_component_bytes = sandbox.max_component_bytes as u64;
     let sandbox = Sandbox::new(sandbox)?;
 
@@ -108,14 +108,8 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         begun,
     });
     let components = folder.as_ref().map(|folder| folder.components.clone());
-    let registry = Registry::new(
-        Arc::clone(&shared),
-        sandbox,
-        idle_instances,
-        builder.limits,
-        builder.threads,
-        components,
-    );
+    let registry =
+        Registry::new(Arc::clone(&shared), sandbox, budget, builder.limits, builder.threads, components);
     let keeping = Arc::new(retention::Signal::default());
     let keeper = folder.as_ref().map(|folder| Keeper {
         shared: Arc::clone(&shared),

@@ -23,6 +23,11 @@ pub(crate) trait Program: Send + Sync {
 pub(crate) trait Callee: Send {
     fn handle(&mut self, batch: &Batch<'_>) -> Result<Effects, CallFailure>;
     fn migrate(&mut self, from: u32, key: &str, state: &[u8]) -> Result<Option<Vec<u8>>, CallFailure>;
+
+    /// Bytes of memory that it holds between calls.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Why a call gave no effects.
@@ -59,21 +64,41 @@ pub(crate) struct Version {
     pub(crate) description: Description,
     pub(crate) limits: Limits,
     pub(crate) has_migration: bool,
+    /// Whether starting an instance takes so long that an event should not wait for it.
+    pub(crate) starts_slowly: bool,
     program: Box<dyn Program>,
     idle: Mutex<Vec<Box<dyn Callee>>>,
     budget: Arc<InstanceBudget>,
 }
 
-/// How many idle instances all plugins of a host may keep together.
+/// How many idle instances all plugins of a host may keep together, and how much memory they may hold.
 #[derive(Debug)]
 pub(crate) struct InstanceBudget {
     idle: AtomicUsize,
+    bytes: AtomicUsize,
     limit: usize,
+    limit_bytes: usize,
 }
 
 impl InstanceBudget {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(InstanceBudget { idle: AtomicUsize::new(0), limit })
+    pub(crate) fn new(limit: usize, limit_bytes: usize) -> Arc<Self> {
+        Arc::new(InstanceBudget { idle: AtomicUsize::new(0), bytes: AtomicUsize::new(0), limit, limit_bytes })
+    }
+
+    /// Makes room for an idle instance, if there is some.
+    fn admit(&self, bytes: usize) -> bool {
+        let idle = self.idle.fetch_add(1, Ordering::Relaxed);
+        let held = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = idle < self.limit && held.saturating_add(bytes) <= self.limit_bytes;
+        if !fits {
+            self.release(1, bytes);
+        }
+        fits
+    }
+
+    fn release(&self, idle: usize, bytes: usize) {
+        self.idle.fetch_sub(idle, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -93,7 +118,16 @@ impl Version {
             configuration,
             limits: serde_json::to_string(&limits).unwrap_or_default(),
         };
-        Version { record, description, limits, has_migration, program, idle: Mutex::default(), budget }
+        Version {
+            record,
+            description,
+            limits,
+            has_migration,
+            starts_slowly: false,
+            program,
+            idle: Mutex::default(),
+            budget,
+        }
     }
 
     /// An idle instance, or a fresh one.
@@ -101,7 +135,7 @@ impl Version {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(instance) => {
-                self.budget.idle.fetch_sub(1, Ordering::Relaxed);
+                self.budget.release(1, instance.memory_bytes());
                 Ok(instance)
             }
             None => self.program.start(),
@@ -112,13 +146,11 @@ impl Version {
         self.program.start()
     }
 
-    /// Keeps an instance for the next batch, unless the host keeps too many already: instances are
-    /// disposable, a fresh one costs some 25 us.
+    /// Keeps an instance for the next batch, unless the host keeps too many already, or too much in them: instances are
+    /// disposable.
     pub(crate) fn give_back(&self, instance: Box<dyn Callee>) {
-        if self.budget.idle.fetch_add(1, Ordering::Relaxed) < self.budget.limit {
+        if self.budget.admit(instance.memory_bytes()) {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
-        } else {
-            self.budget.idle.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -130,6 +162,21 @@ impl Version {
 impl Drop for Version {
     fn drop(&mut self) {
         let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.budget.idle.fetch_sub(idle.len(), Ordering::Relaxed);
+        self.budget.release(idle.len(), idle.iter().map(|instance| instance.memory_bytes()).sum());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::InstanceBudget;
+
+    #[test]
+    fn idle_instances_are_bounded_by_number_and_by_memory() {
+        let budget = InstanceBudget::new(3, 100);
+        assert!(budget.admit(60) && budget.admit(40), "as much as there is room for");
+        assert!(!budget.admit(1), "no byte more");
+        assert!(budget.admit(0) && !budget.admit(0), "and no instance more");
+        budget.release(2, 60);
+        assert!(!budget.admit(61) && budget.admit(60), "what is refused holds nothing");
     }
 }

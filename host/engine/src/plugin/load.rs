@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::journal::VersionRecord;
 use crate::limits::Limits;
@@ -9,11 +10,14 @@ use crate::pipeline::program::{CallFailure, Callee, FailureKind, InstanceBudget,
 use crate::plugin::rule_log::RuleLog;
 use crate::plugin::{Manifest, check_name};
 use crate::rule::{Batch, Description, Effects, KeyedBy, Subscription};
-use crate::sandbox::{CallError, Component, GuestLog, Instance, LoadError, Sandbox};
+use crate::sandbox::{CallError, Component, GuestLog, Instance as SandboxInstance, LoadError, Sandbox};
 use crate::words::words;
 
 /// How many subscriptions, moments or actions a rule may declare.
 const MAX_DECLARED: usize = 256;
+
+/// An instance that takes longer to start is made before the first event comes. Those of interpreters do.
+const SLOW_START: Duration = Duration::from_millis(1);
 
 /// Why a component does not become a rule's version.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,13 @@ fn init_failed(error: &CallError) -> &'static str {
         CallError::Rule(_) => {
             "refuses its configuration: that stands in the .toml file beside it, under [configuration]"
         }
+        CallError::CpuTime { .. } | CallError::WallTime { .. } => {
+            "takes too long: let it do less, or allow it more, as `init_cpu_ms` under [limits] in the .toml file beside it"
+        }
+        CallError::Memory { .. } => {
+            "needs too much memory: let it take less, or allow it more, as `memory_bytes` under [limits] in the .toml \
+             file beside it"
+        }
         _ => "failed",
     }
 }
@@ -50,12 +61,25 @@ pub(crate) fn load(
     limits: &Limits,
     budget: &Arc<InstanceBudget>,
 ) -> Result<(String, Version), TrialError> {
-    let component = sandbox.load(bytes)?;
+    on_trial(sandbox.load(bytes)?, manifest, limits, budget)
+}
+
+/// Starts an instance of a component, which says what it is.
+///
+/// # Errors
+/// [`TrialError`].
+pub(crate) fn on_trial(
+    component: Component,
+    manifest: &Manifest,
+    limits: &Limits,
+    budget: &Arc<InstanceBudget>,
+) -> Result<(String, Version), TrialError> {
     let configuration = manifest.configuration.as_str().to_owned();
     let limits = manifest.limits.over(limits);
-    let on_trial = RuleLog::new(manifest.name.as_deref().unwrap_or_default(), &limits);
-    let (_, description) =
-        component.instantiate(&configuration, &limits, on_trial).map_err(TrialError::Init)?;
+    let log = RuleLog::new(manifest.name.as_deref().unwrap_or_default(), &limits);
+    let begun = Instant::now();
+    let (_, description) = component.instantiate(&configuration, &limits, log).map_err(TrialError::Init)?;
+    let starts_slowly = begun.elapsed() >= SLOW_START;
     check_description(&description).map_err(TrialError::Description)?;
     let rule = manifest.name.clone().unwrap_or_else(|| description.name.clone());
     let hash = component.hash();
@@ -63,15 +87,10 @@ pub(crate) fn load(
     let log = RuleLog::new(&rule, &limits);
     let program =
         SandboxProgram { component, configuration: configuration.clone(), limits: limits.clone(), log };
-    let version = Version::new(
-        hash,
-        configuration,
-        description,
-        limits,
-        has_migration,
-        Box::new(program),
-        Arc::clone(budget),
-    );
+    let program = Box::new(program);
+    let budget = Arc::clone(budget);
+    let mut version = Version::new(hash, configuration, description, limits, has_migration, program, budget);
+    version.starts_slowly = starts_slowly;
     Ok((rule, version))
 }
 
@@ -208,9 +227,13 @@ impl Program for SandboxProgram {
     }
 }
 
-struct SandboxCallee(Instance);
+struct SandboxCallee(SandboxInstance);
 
 impl Callee for SandboxCallee {
+    fn memory_bytes(&self) -> usize {
+        self.0.memory_bytes()
+    }
+
     fn handle(&mut self, batch: &Batch<'_>) -> Result<Effects, CallFailure> {
         self.0.handle(batch).map_err(call_failure)
     }
@@ -268,17 +291,17 @@ pub struct Inspection {
 /// # Errors
 /// Why a host would refuse it.
 pub fn inspect(sandbox: &Sandbox, bytes: &[u8], manifest: &Manifest) -> Result<Inspection, TrialError> {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let component = sandbox.load(bytes)?;
     let loaded = begun.elapsed();
     let limits = manifest.limits.over(&Limits::default());
     let log = RuleLog::new(manifest.name.as_deref().unwrap_or_default(), &limits);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let (instance, description) =
         component.instantiate(manifest.configuration.as_str(), &limits, log).map_err(TrialError::Init)?;
     let started = begun.elapsed();
     check_description(&description).map_err(TrialError::Description)?;
-    let millis = |took: std::time::Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     Ok(Inspection {
         description,
         contract: component.contract_version().to_owned(),

@@ -20,7 +20,7 @@ use crate::pipeline::program::{InstanceBudget, Version};
 use crate::pipeline::router::Request;
 use crate::pipeline::runtime::{Horizon, Quota, Rule};
 use crate::pipeline::timeline::wall_clock;
-use crate::plugin::load::{load, recover_version};
+use crate::plugin::load::{TrialError, on_trial, recover_version};
 use crate::plugin::{Begin, FolderChange, Manifest};
 use crate::recovery::Turn;
 use crate::rule::Subscription;
@@ -76,6 +76,13 @@ pub(crate) struct Candidate {
     pub(crate) manifest: Manifest,
 }
 
+/// What is being done with a content on its way to become a version.
+#[derive(Clone, Copy)]
+enum Step {
+    Compiled,
+    Tried,
+}
+
 struct Plugin {
     rule: Option<String>,
     state: PluginState,
@@ -85,6 +92,8 @@ struct Plugin {
     /// What settled and was not looked at yet.
     next: Option<Candidate>,
     busy: bool,
+    /// What is being done with the newest content, and since when.
+    step: Option<(Step, Monotonic)>,
     /// The last content that was refused since another file has its rule.
     crowded_out: Option<Candidate>,
     /// Its file is gone since then.
@@ -101,6 +110,7 @@ impl Plugin {
             active: None,
             next: None,
             busy: false,
+            step: None,
             crowded_out: None,
             leaving: None,
         }
@@ -125,7 +135,7 @@ impl Registry {
     pub(crate) fn new(
         shared: Arc<Shared>,
         sandbox: Sandbox,
-        idle_instances: usize,
+        budget: Arc<InstanceBudget>,
         limits: Limits,
         lanes: usize,
         components: Option<PathBuf>,
@@ -135,7 +145,7 @@ impl Registry {
             sandbox,
             limits,
             lanes,
-            budget: InstanceBudget::new(idle_instances),
+            budget,
             components,
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -272,6 +282,7 @@ impl Registry {
             state = self.lock();
             self.loading.fetch_sub(1, Ordering::AcqRel);
             let again = state.plugins.get_mut(&file).is_some_and(|plugin| {
+                plugin.step = None;
                 plugin.busy = plugin.next.is_some();
                 plugin.busy
             });
@@ -283,9 +294,12 @@ impl Registry {
 
     fn try_candidate(&self, file: &str, candidate: Candidate) {
         let begun = Monotonic::now();
-        let loaded =
-            load(&self.sandbox, &candidate.component, &candidate.manifest, &self.limits, &self.budget);
-        let (rule, version) = match loaded {
+        self.enter_step(file, Step::Compiled);
+        let compiled = self.sandbox.load(&candidate.component).map_err(TrialError::from);
+        self.enter_step(file, Step::Tried);
+        let tried = compiled
+            .and_then(|component| on_trial(component, &candidate.manifest, &self.limits, &self.budget));
+        let (rule, version) = match tried {
             Ok((rule, version)) => (rule, Arc::new(version)),
             Err(error) => return self.refuse(file, words(&error)),
         };
@@ -326,6 +340,12 @@ impl Registry {
                 }
             }
             Err(reason) => self.refuse(file, format!("the switch could not be journaled: {reason}")),
+        }
+    }
+
+    fn enter_step(&self, file: &str, step: Step) {
+        if let Some(plugin) = self.lock().plugins.get_mut(file) {
+            plugin.step = Some((step, Monotonic::now()));
         }
     }
 
@@ -446,9 +466,9 @@ impl Registry {
                 self.shared.mailbox.ask(Request::Add { rule: new, from, plan: VecDeque::new(), new: true });
             }
         }
-        // The first event that a version is given in place of another is not to wait for an instance. One that cannot be
-        // started is tried again, and judged, where it is needed.
-        if let Some(version) = version.as_ref().filter(|_| replaces)
+        // The first event that a version is given in place of another is not to wait for an instance, and none for a slow
+        // one. One that cannot be started is tried again, and judged, where it is needed.
+        if let Some(version) = version.as_ref().filter(|version| replaces || version.starts_slowly)
             && let Ok(instance) = version.fresh()
         {
             version.give_back(instance);

@@ -68,12 +68,17 @@ pub enum LoadError {
         offset: usize,
     },
     /// It wants something that no rule gets.
-    #[error("it imports {import}, which no rule may have: {advice}")]
+    #[error(
+        "it imports {}, which no rule may have: {advice}{}", Names(imports),
+        toolchain.map(|advice| format!(". {advice}")).unwrap_or_default()
+    )]
     ForbiddenImport {
-        /// The import's name.
-        import: String,
-        /// What to do instead.
+        /// The names of all such imports.
+        imports: Vec<String>,
+        /// What to do instead of the first.
         advice: &'static str,
+        /// What to do about the toolchain that brings it in, if it is known.
+        toolchain: Option<&'static str>,
     },
     /// It was made for another version of the contract.
     #[error(
@@ -204,11 +209,19 @@ struct Exports<'a>(&'a [String]);
 
 impl fmt::Display for Exports<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 8;
-        if self.0.is_empty() {
-            return f.write_str("it exports nothing");
+        match self.0 {
+            [] => f.write_str("it exports nothing"),
+            names => write!(f, "it exports {}", Names(names)),
         }
-        write!(f, "it exports {}", self.0[..self.0.len().min(SHOWN)].join(", "))?;
+    }
+}
+
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        f.write_str(&self.0[..self.0.len().min(SHOWN)].join(", "))?;
         if self.0.len() > SHOWN {
             write!(f, " and {} more", self.0.len() - SHOWN)?;
         }

@@ -5,7 +5,7 @@ use wasmparser::{Chunk, ComponentTypeRef, Parser, Payload};
 
 use super::error::LoadError;
 use super::log::clean;
-use super::wasi;
+use super::{toolchain, wasi};
 use crate::contract;
 
 const MAGIC: &[u8] = b"\0asm";
@@ -70,7 +70,7 @@ impl Outline {
     ///
     /// # Errors
     /// It speaks another version of the contract, exports no rule, or imports what no rule may have.
-    pub(super) fn check(&self) -> Result<(), LoadError> {
+    pub(super) fn check(&self, bytes: &[u8]) -> Result<(), LoadError> {
         let expected = format!("{}@{}", contract::RULE, contract::VERSION);
         if !self.exports.contains(&expected) {
             if let Some(other) = self.exports.iter().find(|name| split(name).0 == contract::RULE) {
@@ -78,13 +78,18 @@ impl Outline {
             }
             return Err(LoadError::NoRule { expected, exports: self.exports.clone() });
         }
+        let mut forbidden = Vec::new();
         for name in &self.imports {
-            check_import(name)?;
+            let is_loose = self.loose_imports.contains(name);
+            forbidden
+                .extend(check_import(name)?.or(is_loose.then_some(ONLY_THESE)).map(|advice| (name, advice)));
         }
-        match self.loose_imports.first() {
-            Some(name) => Err(forbidden(name, ONLY_THESE)),
-            None => Ok(()),
-        }
+        let Some(&(_, advice)) = forbidden.first() else { return Ok(()) };
+        Err(LoadError::ForbiddenImport {
+            imports: forbidden.into_iter().map(|(name, _)| name.clone()).collect(),
+            advice,
+            toolchain: toolchain::advice(bytes),
+        })
     }
 
     /// Whether it exports the contract's optional interface `migration`.
@@ -113,38 +118,32 @@ impl Outline {
 const ONLY_THESE: &str = "a rule may import carpe:rule/log and, for languages that need it, a closed WASI 0.2 without \
                           network and files";
 
-fn check_import(name: &str) -> Result<(), LoadError> {
+/// What to do instead of a whole interface that no rule may have.
+fn check_import(name: &str) -> Result<Option<&'static str>, LoadError> {
     let (interface, version) = split(name);
     if in_package(interface, contract::PACKAGE) {
         if version != contract::VERSION {
             return Err(other_contract(name));
         }
         if contract::IMPORTS.contains(&interface) {
-            return Ok(());
+            return Ok(None);
         }
-    }
-    if wasi::INTERFACES.contains(&interface) {
-        if version.starts_with("0.2.") {
-            return Ok(());
-        }
-        return Err(forbidden(
-            name,
-            "of WASI only 0.2 is there: build it for wasm32-wasip2, or without WASI",
-        ));
     }
     let is = |package| in_package(interface, package);
-    Err(forbidden(
-        name,
-        if is("wasi:sockets") || is("wasi:http") {
-            "a rule has no network: let it return an action, and route that to a sink"
-        } else if is("wasi:keyvalue") || is("wasi:blobstore") {
-            "a rule keeps what it remembers in the state of a key, which it returns from `handle`"
-        } else if is("wasi:config") {
-            "a rule is given its configuration by `init`"
-        } else {
-            ONLY_THESE
-        },
-    ))
+    Ok(Some(if wasi::INTERFACES.contains(&interface) {
+        if version.starts_with("0.2.") {
+            return Ok(None);
+        }
+        "of WASI only 0.2 is there: build it for wasm32-wasip2, or without WASI"
+    } else if is("wasi:sockets") || is("wasi:http") {
+        "a rule has no network: let it return an action, and route that to a sink"
+    } else if is("wasi:keyvalue") || is("wasi:blobstore") {
+        "a rule keeps what it remembers in the state of a key, which it returns from `handle`"
+    } else if is("wasi:config") {
+        "a rule is given its configuration by `init`"
+    } else {
+        ONLY_THESE
+    }))
 }
 
 /// `a:b/c@1.2.3` is interface `a:b/c` in version `1.2.3`.
@@ -162,10 +161,6 @@ fn other_contract(name: &str) -> LoadError {
         version => version,
     };
     LoadError::OtherContract { name: name.to_owned(), found: found.to_owned(), supported: contract::VERSION }
-}
-
-fn forbidden(name: &str, advice: &'static str) -> LoadError {
-    LoadError::ForbiddenImport { import: name.to_owned(), advice }
 }
 
 fn push(names: &mut Vec<String>, name: &str) -> Result<(), LoadError> {

@@ -114,6 +114,27 @@ fn forbidden_imports_are_named() {
 }
 
 #[test]
+fn all_forbidden_imports_are_named_with_the_toolchain_that_brings_them_in() {
+    let imports = r#"(import "wasi:sockets/tcp@0.2.3" (instance)) (import "carpe:rule/log@0.1.0" (instance))
+                     (import "wasi:http/types@0.2.3" (instance))"#;
+    let refused = refusal(&component(&format!("{imports} {EMPTY_RULE}")));
+    assert!(refused.contains("it imports wasi:sockets/tcp@0.2.3, wasi:http/types@0.2.3, which"), "{refused}");
+    assert!(refused.ends_with("route that to a sink"), "nothing is known of how it was made: {refused}");
+    for (trace, advice) in [
+        ("libpython3.14.so", "`--stub-wasi`"),
+        ("componentize-qjs", "`--stub-wasi`"),
+        ("starlingmonkey", "`--disable all`"),
+        ("Go buildinf:", "`go list -deps .`"),
+        ("language\\01\\04Rust\\00\\0cprocessed-by", "wasm32-unknown-unknown"),
+        ("clang version 22", "<sys/socket.h>"),
+    ] {
+        let made = format!(r#"(core module (@custom "made" "{trace}")) {imports} {EMPTY_RULE}"#);
+        let refused = refusal(&component(&made));
+        assert!(refused.contains("route that to a sink. ") && refused.contains(advice), "{refused}");
+    }
+}
+
+#[test]
 fn a_function_that_an_allowed_interface_lacks_is_named() {
     let text = r#"(import "carpe:rule/log@0.1.0" (instance (export "shout" (func))))"#;
     let refused = refusal(&component(&format!("{text} {EMPTY_RULE}")));

@@ -138,6 +138,6 @@ pub(super) fn version() -> Version {
         actions: vec!["act".to_owned()],
         state_version: 1,
     };
-    let budget = InstanceBudget::new(16);
+    let budget = InstanceBudget::new(16, usize::MAX);
     Version::new([0; 32], "{}".to_owned(), description, Limits::default(), false, Box::new(Chronicle), budget)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use super::Registry;
+use super::{Plugin, Registry, Step};
 use crate::journal::Position;
 use crate::pipeline::runtime::{LaneSlot, Rule};
 use crate::status::{PluginState, PluginStatus, RuleStatus};
@@ -31,6 +31,7 @@ impl Registry {
                 state: shown.0,
                 reason: shown.1,
                 since: plugin.since,
+                loading: plugin.loading(state.jobs.len()),
                 version: active.map(|version| version.description.version.clone()),
                 hash: active.map(|version| blake3::Hash::from_bytes(version.record.component).to_string()),
                 work: rule.map(|rule| RuleStatus {
@@ -40,6 +41,21 @@ impl Registry {
             }
         });
         status.collect()
+    }
+}
+
+impl Plugin {
+    /// How far the newest content is on its way, for people; none: nothing is on its way.
+    fn loading(&self, queued: usize) -> Option<String> {
+        if let Some((step, since)) = self.step {
+            let words = match step {
+                Step::Compiled => "its newest content is being compiled",
+                Step::Tried => "its newest content is being tried",
+            };
+            return Some(format!("{words}, for {} s so far", since.elapsed().as_secs()));
+        }
+        let waits = self.busy && self.next.is_some();
+        waits.then(|| format!("its newest content waits to be compiled, among {queued}"))
     }
 }
 
