@@ -52,23 +52,43 @@ pub struct Options {
 /// # Errors
 /// The toolchain, the compilation or the component is at fault; nothing was written then.
 pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
-    let folder = fs::canonicalize(folder).map_err(|source| BuildError::Io {
-        doing: "open the folder",
-        path: folder.to_owned(),
-        source,
-    })?;
-    let component = match Language::of(&folder)? {
-        Language::Rust => cargo::build(&folder, options)?,
-        Language::JavaScript => javascript::build(&folder, options)?,
-        Language::Python => python::build(&folder, options)?,
-    };
-    let out = out_path(&folder, options);
-    write_atomically(&out, &component).map_err(|source| BuildError::Io {
+    let component = component(folder, options)?;
+    place(folder, options.out.as_deref(), &component)
+}
+
+/// Builds the rule in `folder`, and returns the component: it is written nowhere.
+///
+/// # Errors
+/// The toolchain, the compilation or the component is at fault.
+pub fn component(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError> {
+    let folder = canonical(folder)?;
+    match Language::of(&folder)? {
+        Language::Rust => cargo::build(&folder, options),
+        Language::JavaScript => javascript::build(&folder, options),
+        Language::Python => python::build(&folder, options),
+    }
+}
+
+/// Writes the component of the rule in `folder` where [`Options::out`] says, as [`build`] does. Returns where.
+///
+/// # Errors
+/// It cannot be written; what was there before is there still.
+pub fn place(folder: &Path, out: Option<&Path>, component: &[u8]) -> Result<PathBuf, BuildError> {
+    let out = out_path(&canonical(folder)?, out);
+    write_atomically(&out, component).map_err(|source| BuildError::Io {
         doing: "write the component",
         path: out.clone(),
         source,
     })?;
     Ok(out)
+}
+
+fn canonical(folder: &Path) -> Result<PathBuf, BuildError> {
+    fs::canonicalize(folder).map_err(|source| BuildError::Io {
+        doing: "open the folder",
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 /// Makes a core module, as Cargo builds one that uses the SDK, a component.
@@ -95,12 +115,12 @@ fn exports_a_rule(component: &[u8]) -> bool {
         .any(|export| resolve.name_world_key(export).starts_with("carpe:rule/rule@"))
 }
 
-fn out_path(folder: &Path, options: &Options) -> PathBuf {
+fn out_path(folder: &Path, out: Option<&Path>) -> PathBuf {
     // Only `/` has no name.
     let name = folder.file_name().unwrap_or("rule".as_ref());
-    match &options.out {
+    match out {
         Some(out) if out.is_dir() => with_wasm(out.join(name)),
-        Some(out) => out.clone(),
+        Some(out) => out.to_owned(),
         None => with_wasm(folder.with_file_name(name)),
     }
 }

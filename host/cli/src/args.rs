@@ -41,6 +41,12 @@ pub(crate) enum Command {
     New(NewArgs),
     /// Build a plugin from a folder of source
     Build(BuildArgs),
+    /// Compile plugins ahead, for a host with the same data folder: it then starts them at once
+    Compile(CompileArgs),
+    /// Measure a plugin: time and memory for its inputs, and how near it comes to its limits
+    Bench(BenchArgs),
+    /// Watch a rule's sources: build, test, and load it into a running host, after each change
+    Dev(DevArgs),
     /// Tell a rule stories, and see whether what comes of them is what should
     Test(TestArgs),
     /// Send events to a running host
@@ -176,6 +182,66 @@ pub(crate) struct TestArgs {
     /// Where Cargo keeps what it compiles
     #[arg(long, value_name = "FOLDER")]
     pub(crate) target_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct CompileArgs {
+    /// Components [default: all of the folder of plugins]
+    #[arg(value_name = "FILE.wasm")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The host's configuration [default: carpe.toml, if there is one]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The host's folder of plugins [default: as the configuration says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) plugins: Option<PathBuf>,
+    /// The host's data folder [default: as the configuration says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct BenchArgs {
+    /// A rule: its folder of source, which is built, or a component
+    #[arg(value_name = "FOLDER|FILE.wasm")]
+    pub(crate) rule: PathBuf,
+    /// Events that it is given, one CloudEvent in JSON a line; what NAME.toml beside NAME.wasm says counts then
+    /// [default: those of its stories, with their configurations]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+    /// How many inputs are given at once
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,64,1000")]
+    pub(crate) batches: Vec<NonZeroUsize>,
+    /// How long each size is measured
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(crate) milliseconds: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where tools keep what they make on the way, e.g. Cargo what it compiles
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) target_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DevArgs {
+    /// The rule's folder of source
+    pub(crate) folder: PathBuf,
+    /// The folder of plugins of a running host, which the component is put into if its stories pass [default: beside the
+    /// folder of source, as `carpe build` does]
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where tools keep what they make on the way
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) target_dir: Option<PathBuf>,
+    /// Do it once, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The host that is asked what it makes of it, if one runs
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
 }
 
 /// Which host is meant.

@@ -123,14 +123,21 @@ pub(crate) struct SandboxConfig {
     max_component_bytes: usize,
     compile_timeout_ms: u64,
     cache_bytes: u64,
+    idle_bytes: usize,
 }
 
 impl Default for SandboxConfig {
     fn default() -> Self {
-        let SandboxOptions { max_instances, max_component_bytes, cache_bytes, compile_timeout, .. } =
-            SandboxOptions::default();
+        let SandboxOptions {
+            max_instances,
+            max_component_bytes,
+            cache_bytes,
+            compile_timeout,
+            idle_bytes,
+            ..
+        } = SandboxOptions::default();
         let compile_timeout_ms = u64::try_from(compile_timeout.as_millis()).unwrap_or(u64::MAX);
-        SandboxConfig { max_instances, max_component_bytes, compile_timeout_ms, cache_bytes }
+        SandboxConfig { max_instances, max_component_bytes, compile_timeout_ms, cache_bytes, idle_bytes }
     }
 }
 
@@ -140,6 +147,7 @@ impl SandboxConfig {
             max_instances: self.max_instances,
             max_component_bytes: self.max_component_bytes,
             cache_bytes: self.cache_bytes,
+            idle_bytes: self.idle_bytes,
             compile_timeout: Duration::from_millis(self.compile_timeout_ms),
             ..SandboxOptions::default()
         }

@@ -185,6 +185,17 @@ fn lock(folder: &Path) -> Result<File, DataFolderError> {
     }
 }
 
+/// Where a host keeps compiled components, in its data folder: made, if it is not there, for its owner alone.
+///
+/// # Errors
+/// It cannot be made.
+pub fn cache_dir(data: &Path) -> std::io::Result<PathBuf> {
+    create_private(data)?;
+    let cache = DataFolder::of(data).cache;
+    create_private(&cache)?;
+    Ok(cache)
+}
+
 /// Whoever can write to the compile cache can run code in the host, and events may be private: the data
 /// folder belongs to its owner alone.
 pub(crate) fn create_private(folder: &Path) -> std::io::Result<()> {

@@ -42,7 +42,7 @@ pub mod status;
 mod words;
 
 pub use checkpoint::CheckpointError;
-pub use data_folder::DataFolderError;
+pub use data_folder::{DataFolderError, cache_dir};
 pub use event::{
     AdmitError, Data, DataRef, Event, EventBatch, EventRef, INSTANT_LIMIT, Instant, PackedEvent, Text,
     format_instant, parse_instant,

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{DataRef, Instant};
+use crate::event::{DataRef, Instant, PackedEvent};
+use crate::pipeline::{key::key_of, payload::payload};
 
 /// What a rule is, and what it wants to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,20 @@ pub struct Description {
     pub actions: Vec<String>,
     /// Version of the format of its state.
     pub state_version: u32,
+}
+
+impl Description {
+    /// What a host would give the rule of an event: for each subscription that takes it, the key that the event is about,
+    /// and what the rule sees of it. Nothing, if no subscription takes it, or it has no key.
+    pub fn given<'a>(&self, event: &'a PackedEvent) -> Vec<(String, Payload<'a>)> {
+        let fields = event.fields();
+        let takes = |(_, subscription): &(u32, &Subscription)| subscription.takes(fields.kind());
+        let of = |(position, subscription): (u32, &Subscription)| {
+            let key = key_of(&fields, &subscription.keyed_by)?;
+            Some((key.to_string(), payload(&fields, position, &subscription.attributes)))
+        };
+        (0..).zip(&self.subscriptions).filter(takes).filter_map(of).collect()
+    }
 }
 
 /// One kind of event that a rule is given, and how such events are keyed.

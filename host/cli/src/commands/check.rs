@@ -1,7 +1,7 @@
 //! `carpe check`: what a plugin is and needs, and whether a host would take it.
 
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -43,12 +43,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
 
 fn check_file(sandbox: &Sandbox, file: &Path) -> anyhow::Result<Checked> {
     let component = read(file, SandboxOptions::default().max_component_bytes as u64)?;
-    let manifest_file = file.with_extension("toml");
-    let manifest = match read(&manifest_file, MANIFEST_BYTES) {
-        Ok(text) => Some(Manifest::parse(&manifest_file, &text)?),
-        Err(error) if is_not_there(&error) => None,
-        Err(error) => return Err(error),
-    };
+    let (manifest_file, manifest) = manifest_of(file)?.unzip();
     let inspection = inspect(sandbox, &component, manifest.as_ref().unwrap_or(&Manifest::default()))?;
     Ok(Checked {
         file: file.display().to_string(),
@@ -57,12 +52,26 @@ fn check_file(sandbox: &Sandbox, file: &Path) -> anyhow::Result<Checked> {
             .as_ref()
             .and_then(|manifest| manifest.name.clone())
             .unwrap_or_else(|| inspection.description.name.clone()),
-        manifest: manifest.is_some().then(|| manifest_file.display().to_string()),
+        manifest: manifest_file.map(|file| file.display().to_string()),
         plugin: inspection,
     })
 }
 
-fn read(file: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+/// What stands beside a component, or beside the folder that it is built from.
+pub(super) fn manifest_of(file: &Path) -> anyhow::Result<Option<(PathBuf, Manifest)>> {
+    let path = file.with_extension("toml");
+    match read(&path, MANIFEST_BYTES) {
+        Ok(text) => {
+            let manifest = Manifest::parse(&path, &text)?;
+            Ok(Some((path, manifest)))
+        }
+        Err(error) if is_not_there(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The content of a file, up to a limit.
+pub(super) fn read(file: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
     let open = || format!("cannot read {}", file.display());
     let opened = std::fs::File::open(file).with_context(open)?;
     let mut content = Vec::new();

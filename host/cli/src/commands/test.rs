@@ -21,13 +21,21 @@ use crate::failure::{Failure, causes, listed};
 use crate::output::print;
 
 /// What stands for the rule that is tried, in a story.
-const OWN: &str = ".";
+pub(super) const OWN: &str = ".";
 
 pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
+    let failed = tell_all(args, None)?;
+    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Tells a rule its stories, and prints what came of them. `built`: the rule's component, if it is built already. Returns
+/// how many failed.
+pub(super) fn tell_all(args: &TestArgs, built: Option<Arc<[u8]>>) -> anyhow::Result<usize> {
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let mut rules = Rules { args, scratch: scratch.path().to_owned(), known: BTreeMap::new() };
+    let known = built.map(|component| (OWN.to_owned(), component)).into_iter().collect();
+    let mut rules = Rules { args, known };
     let own = rules.load(OWN)?;
-    let stories = stories(args)?;
+    let stories = stories(&args.rule, args.scenarios.as_deref(), args.only.as_deref())?;
     let sandbox = SandboxOptions {
         // What is compiled once is used by all hosts that stories are told to.
         cache_dir: Some(scratch.path().join("compiled")),
@@ -68,15 +76,19 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
         print(&coverage.told(&description))?;
     }
     print(&format!("{} stories, {failed} failed\n", stories.len()))?;
-    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(failed)
 }
 
-/// The stories, by their names.
-fn stories(args: &TestArgs) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let folder = match &args.scenarios {
-        Some(folder) => folder.clone(),
-        None if args.rule.is_dir() => args.rule.join("scenarios"),
-        None => args.rule.with_extension("").join("scenarios"),
+/// A rule's stories, by their names.
+pub(super) fn stories(
+    rule: &Path,
+    scenarios: Option<&Path>,
+    only: Option<&str>,
+) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let folder = match scenarios {
+        Some(folder) => folder.to_owned(),
+        None if rule.is_dir() => rule.join("scenarios"),
+        None => rule.with_extension("").join("scenarios"),
     };
     let entries = std::fs::read_dir(&folder).with_context(|| {
         format!("there are no stories in {}: name their folder by --scenarios", folder.display())
@@ -85,7 +97,7 @@ fn stories(args: &TestArgs) -> anyhow::Result<Vec<(String, PathBuf)>> {
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.join("scenario.toml").is_file() && args.only.as_ref().is_none_or(|only| name.contains(only)) {
+        if path.join("scenario.toml").is_file() && only.is_none_or(|only| name.contains(only)) {
             found.push((name, path));
         }
     }
@@ -99,7 +111,6 @@ fn stories(args: &TestArgs) -> anyhow::Result<Vec<(String, PathBuf)>> {
 /// Components, by what stories call them.
 struct Rules<'a> {
     args: &'a TestArgs,
-    scratch: PathBuf,
     known: BTreeMap<String, Arc<[u8]>>,
 }
 
@@ -114,19 +125,21 @@ impl Rules<'_> {
             name if self.args.rule.is_dir() => self.args.rule.join(name),
             name => self.args.rule.parent().unwrap_or(Path::new("")).join(name),
         };
-        let file = if path.is_dir() {
-            let target_dir = self.args.target_dir.as_deref().map(std::path::absolute).transpose();
-            let target_dir = target_dir.context("cannot find --target-dir")?;
-            let out = Some(self.scratch.join(format!("{}.wasm", self.known.len())));
-            carpe_build::build(&path, &carpe_build::Options { out, target_dir, verbose: false })?
-        } else {
-            path
+        let component: Arc<[u8]> = match path.is_dir() {
+            true => build(&path, self.args.target_dir.as_deref())?,
+            false => std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?.into(),
         };
-        let component = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let component: Arc<[u8]> = component.into();
         self.known.insert(name.to_owned(), Arc::clone(&component));
         Ok(component)
     }
+}
+
+/// Builds a rule, and is silent if that goes well.
+pub(super) fn build(folder: &Path, target_dir: Option<&Path>) -> anyhow::Result<Arc<[u8]>> {
+    // Tools run in the folder of source: a relative path is meant from here.
+    let target_dir = target_dir.map(std::path::absolute).transpose().context("cannot find --target-dir")?;
+    let options = carpe_build::Options { out: None, target_dir, verbose: false };
+    Ok(carpe_build::component(folder, &options)?.into())
 }
 
 /// Tells a story in all ways. Returns what is wrong, if something is.

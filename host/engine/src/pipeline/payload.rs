@@ -3,7 +3,7 @@
 use super::keys::{Key, KeyState};
 use super::program::Version;
 use super::step::{Plan, Planned, What};
-use crate::event::PackedEvent;
+use crate::event::{Fields, PackedEvent};
 use crate::journal::{Body, Given, OutcomeEntry};
 use crate::rule::{Batch, Input, Keyed, Payload};
 
@@ -50,7 +50,11 @@ fn event_payload<'a>(event: &'a PackedEvent, subscription: Option<u32>, version:
     let subscription = subscription.unwrap_or(0);
     let wanted = version.description.subscriptions.get(subscription as usize);
     let attributes = wanted.map_or(&[][..], |wanted| &wanted.attributes);
-    let event = event.fields();
+    payload(&event.fields(), subscription, attributes)
+}
+
+/// An event, as a subscription that asks for these attributes is given it.
+pub(crate) fn payload<'a>(event: &Fields<'a>, subscription: u32, attributes: &[String]) -> Payload<'a> {
     let attributes = attributes.iter().map(|name| event.attribute(name)).collect();
     Payload::Event { subscription, attributes, data: event.data() }
 }

@@ -82,12 +82,26 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
 fn cache(folder: &Path, bytes: u64) -> Result<Cache, SandboxError> {
     let failed = |reason: String| SandboxError::Cache { path: folder.to_owned(), reason };
     let folder = std::path::absolute(folder).map_err(|error| failed(error.to_string()))?;
+    if others_can_write(&folder) {
+        let reason = "others can write to it, and what lies there is run as it is: `chmod go-w` it, and look whether all that it \
+                      holds is yours";
+        return Err(failed(reason.to_owned()));
+    }
     let mut config = CacheConfig::new();
     config
         .with_directory(folder)
         .with_files_total_size_soft_limit(bytes)
         .with_file_count_soft_limit(CACHE_FILES);
     Cache::new(config).map_err(|error| failed(format!("{error:#}")))
+}
+
+/// A folder that is not there yet is made for its owner alone, or as whoever makes it will have it.
+fn others_can_write(folder: &Path) -> bool {
+    #[cfg(unix)]
+    return std::fs::metadata(folder)
+        .is_ok_and(|data| std::os::unix::fs::MetadataExt::mode(&data) & 0o022 != 0);
+    #[cfg(not(unix))]
+    return false;
 }
 
 /// Ticks until the engine is gone. It holds the engine weakly, so it is not what keeps it.
