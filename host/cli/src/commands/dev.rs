@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(50);
 const REASON_CHARACTERS: usize = 500;
 
-/// Folders that tools write to, besides hidden ones.
-const NOT_SOURCES: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// What tools write, besides what is hidden.
+const NOT_SOURCES: [&str; 5] = ["target", "node_modules", "__pycache__", "Cargo.lock", "package-lock.json"];
 
 pub(crate) fn dev(args: &DevArgs) -> Result<ExitCode, Failure> {
     let folder = std::fs::canonicalize(&args.folder)

@@ -182,6 +182,12 @@ impl Drop for Host {
     }
 }
 
+/// Where tools keep what they make while rules are built.
+pub(crate) fn target() -> PathBuf {
+    let given = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")).join("guests")
+}
+
 /// An example plugin, built once.
 pub(crate) fn plugin(name: &str) -> PathBuf {
     plugins().join(format!("{name}.wasm"))

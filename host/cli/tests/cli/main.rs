@@ -5,6 +5,7 @@
     reason = "a failed test may panic, in what it shares with others too"
 )]
 
+mod author;
 mod carpe;
 mod check;
 mod config;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::carpe::Place;
+use crate::carpe::{Place, target};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -39,11 +39,6 @@ fn tells(place: &Place) {
     for part in ["ok      usual", "covered moments 1 of 1", "covered actions 1 of 1", "1 stories, 0 failed"] {
         assert!(said.out.contains(part), "{part} in {}", said.out);
     }
-}
-
-fn target() -> PathBuf {
-    let given = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    given.unwrap_or_else(|| root().join("target")).join("guests")
 }
 
 #[test]
