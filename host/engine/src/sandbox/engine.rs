@@ -11,6 +11,7 @@ use wasmtime::{
 
 use super::error::SandboxError;
 use super::{SandboxOptions, limiter, trap};
+use crate::data_folder::create_private;
 
 /// How often a running guest's deadline is looked at.
 const TICK: Duration = Duration::from_millis(10);
@@ -82,6 +83,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
 fn cache(folder: &Path, bytes: u64) -> Result<Cache, SandboxError> {
     let failed = |reason: String| SandboxError::Cache { path: folder.to_owned(), reason };
     let folder = std::path::absolute(folder).map_err(|error| failed(error.to_string()))?;
+    create_private(&folder).map_err(|error| failed(error.to_string()))?;
     if others_can_write(&folder) {
         let reason = "others can write to it, and what lies there is run as it is: `chmod go-w` it, and look whether all that it \
                       holds is yours";
@@ -95,7 +97,6 @@ fn cache(folder: &Path, bytes: u64) -> Result<Cache, SandboxError> {
     Cache::new(config).map_err(|error| failed(format!("{error:#}")))
 }
 
-/// A folder that is not there yet is made for its owner alone, or as whoever makes it will have it.
 fn others_can_write(folder: &Path) -> bool {
     #[cfg(unix)]
     return std::fs::metadata(folder)
