@@ -186,3 +186,29 @@ fn a_change_is_built_tested_and_taken_up_by_the_host() {
     let Said { code, .. } = host.stop();
     assert_eq!(code, 0);
 }
+
+/// A component in JavaScript takes a second or more to compile: that is seen, and holds up no other plugin.
+#[test]
+fn what_takes_long_to_compile_says_how_far_it_is() {
+    let place = Place::with(&["flood-alert"]);
+    let host = place.host(&[]);
+    let shop = r#"{ id = "bakery", name = "Bakery", lat = 52.52, lon = 13.405, offer = "a roll" }"#;
+    place.write("plugins/shop-nearby.toml", format!("[configuration]\nshops = [{shop}]\n"));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/shop-nearby");
+    place.carpe(&["build", folder.to_str().unwrap(), "--out", "plugins", "--quiet"]).expect(0);
+    let of = |status: &serde_json::Value, file: &str| {
+        let plugins = status["plugins"].as_array().unwrap().clone();
+        plugins.into_iter().find(|plugin| plugin["file"] == file).unwrap_or_default()
+    };
+    let compiling = place.wait_for(|status| of(status, "shop-nearby")["loading"].is_string());
+    let said = of(&compiling, "shop-nearby");
+    assert_eq!(said["state"], "loading");
+    assert!(
+        said["loading"].as_str().unwrap().starts_with("its newest content is being compiled, for "),
+        "{said}"
+    );
+    assert_eq!(of(&compiling, "flood-alert")["state"], "active");
+    let done = place.wait_for(|status| of(status, "shop-nearby")["state"] == "active");
+    assert!(of(&done, "shop-nearby")["loading"].is_null());
+    assert_eq!(host.stop().code, 0);
+}
