@@ -37,6 +37,13 @@ fn what_stands_beside_it_counts() {
         .expect(1)
         .expect_err("`rise_cm` is -1: it must be above 0");
 
+    place.write("plugins/flood-alert.toml", "[limits]\nmemory_bytes = 1_000\n");
+    let said = place.carpe(&["check", "plugins/flood-alert.wasm"]).expect(1);
+    said.expect_err("its `init` needs too much memory").expect_err("as `memory_bytes` under [limits]");
+    place.write("plugins/flood-alert.toml", "[limits]\ninit_cpu_ms = 0\n");
+    let said = place.carpe(&["check", "plugins/flood-alert.wasm"]);
+    assert!(said.code == 0 || said.err.contains("as `init_cpu_ms` under [limits]"), "{said:?}");
+
     place.write("plugins/flood-alert.toml", "[limit]\n");
     let said = place.carpe(&["check", "plugins/flood-alert.wasm"]).expect(1);
     said.expect_err("flood-alert.toml:1:2: `limit`: there is no such key; did you mean `limits`?");
