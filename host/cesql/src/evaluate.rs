@@ -90,11 +90,9 @@ impl Node {
                 })
             }
             Node::Like { operand, pattern, negated } => {
-                let text = operand.text(event)?;
-                let matches = pattern
-                    .matches(&text)
-                    .ok_or(Fault::Generic("the string and the pattern are too long to be compared"))?;
-                Ok(matches != *negated)
+                let matches = operand.test_text(event, |text| pattern.matches(text))?;
+                let fault = Fault::Generic("the string and the pattern are too long to be compared");
+                Ok(matches.ok_or(fault)? != *negated)
             }
             Node::In { operand, set, negated } => is_in(operand, set, event).map(|found| found != *negated),
             Node::Exists(name) => Ok(event.attribute(name).is_some()),
@@ -114,6 +112,10 @@ impl Node {
                 let [left, right] = &**sides;
                 calculate(*operation, left.integer(event)?, right.integer(event)?)
             }
+            Node::Literal(Value::Integer(number)) => Ok(*number),
+            Node::Attribute(name) => {
+                event.attribute(name).ok_or(Fault::MissingAttribute(name))?.into_integer()
+            }
             _ => self.value(event)?.into_integer(),
         }
     }
@@ -123,6 +125,23 @@ impl Node {
         event: &'a A,
     ) -> Result<Cow<'a, str>, Fault<'a>> {
         self.value(event).map(Value::into_text)
+    }
+
+    /// As [`text`](Node::text), but an attribute's is looked at where it lies, which is most of what filters do.
+    #[inline]
+    fn test_text<'a, A: Attributes + ?Sized, T>(
+        &'a self,
+        event: &'a A,
+        test: impl Fn(&str) -> T,
+    ) -> Result<T, Fault<'a>> {
+        match self {
+            Node::Attribute(name) => match event.attribute(name) {
+                Some(Value::String(text)) => Ok(test(&text)),
+                Some(other) => Ok(test(&other.into_text())),
+                None => Err(Fault::MissingAttribute(name)),
+            },
+            _ => self.text(event).map(|text| test(&text)),
+        }
     }
 }
 
@@ -149,7 +168,7 @@ fn equal<'a, A: Attributes + ?Sized>(sides: &'a [Node; 2], event: &'a A) -> Resu
     let [left, right] = sides;
     // What is known beforehand need not be found out for each event.
     match right {
-        Node::Literal(Value::String(right)) => Ok(left.text(event)? == *right),
+        Node::Literal(Value::String(right)) => left.test_text(event, |left| left == right),
         Node::Literal(Value::Integer(right)) => Ok(left.integer(event)? == *right),
         Node::Literal(Value::Boolean(right)) => Ok(left.boolean(event)? == *right),
         _ => {
@@ -166,7 +185,10 @@ fn is_in<'a, A: Attributes + ?Sized>(
     set: &'a [Node],
     event: &'a A,
 ) -> Result<bool, Fault<'a>> {
-    let wanted = operand.value(event)?;
+    let wanted = match operand {
+        Node::Attribute(name) => event.attribute(name).ok_or(Fault::MissingAttribute(name))?,
+        _ => operand.value(event)?,
+    };
     for element in set {
         let found = match (&wanted, element) {
             (Value::String(wanted), Node::Literal(Value::String(element))) => wanted == element,

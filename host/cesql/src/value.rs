@@ -58,6 +58,7 @@ impl<'a> Value<'a> {
     }
 
     /// The same, borrowed.
+    #[inline]
     pub(crate) fn borrowed(&self) -> Value<'_> {
         match self {
             Value::String(text) => Value::String(Cow::Borrowed(text)),
@@ -66,6 +67,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn into_text(self) -> Cow<'a, str> {
         match self {
             Value::String(text) => text,
@@ -75,6 +77,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn into_integer(self) -> Result<i32, Fault<'a>> {
         match self {
             // Takes exactly what the specification does: digits, with a sign or none, within 32 bits.
@@ -84,6 +87,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn into_boolean(self) -> Result<bool, Fault<'a>> {
         match self {
             Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
