@@ -48,6 +48,11 @@ impl ParseError {
         self.position
     }
 
+    /// The text around the place, in one line.
+    pub fn excerpt(&self) -> &str {
+        &self.line
+    }
+
     /// The text around the place in one line, and a caret below the place in another.
     pub fn in_context(&self) -> String {
         format!("{}\n{:>width$}", self.line, "^", width = self.column + 1)

@@ -33,7 +33,7 @@ pub struct Description {
 pub struct Subscription {
     /// CloudEvents `type`; a trailing `*` stands for any rest.
     pub event_type: String,
-    /// CloudEvents SQL expression.
+    /// CloudEvents SQL expression: events for which it is not true, or fails, are not given.
     pub filter: Option<String>,
     /// Where the key is found.
     pub keyed_by: KeyedBy,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::journal::VersionRecord;
 use crate::limits::Limits;
+use crate::pipeline::filter::parse_filter;
 use crate::pipeline::program::{CallFailure, Callee, FailureKind, InstanceBudget, Program, Version};
 use crate::plugin::rule_log::RuleLog;
 use crate::plugin::{Manifest, check_name};
@@ -71,7 +72,8 @@ pub(crate) fn load(
         has_migration,
         Box::new(program),
         Arc::clone(budget),
-    );
+    )
+    .map_err(TrialError::Description)?;
     Ok((rule, version))
 }
 
@@ -154,10 +156,7 @@ fn check_subscription(subscription: &Subscription) -> Result<(), String> {
         ));
     }
     if let Some(filter) = &subscription.filter {
-        return Err(format!(
-            "it has the filter `{}`, which this version of carpe cannot evaluate yet: test for it in the rule",
-            filter.escape_debug()
-        ));
+        parse_filter(filter)?;
     }
     let is_attribute = |name: &str| {
         !name.is_empty()
