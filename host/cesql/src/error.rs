@@ -32,8 +32,7 @@ impl ParseError {
         let (before, behind) = text.split_at(position);
         let start = before.char_indices().rev().take(SHOWN).last().map_or(position, |(start, _)| start);
         let end = behind.char_indices().nth(SHOWN).map_or(text.len(), |(end, _)| position + end);
-        let shown =
-            |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+        let shown = |text: &str| text.chars().map(|c| if is_shown(c) { c } else { ' ' }).collect::<String>();
         let (cut, rest) = (if start > 0 { "..." } else { "" }, if end < text.len() { "..." } else { "" });
         ParseError {
             position,
@@ -48,7 +47,7 @@ impl ParseError {
         self.position
     }
 
-    /// The text around the place, in one line.
+    /// The text around the place, in one line: what is not printable is a space.
     pub fn excerpt(&self) -> &str {
         &self.line
     }
@@ -128,6 +127,11 @@ impl From<Fault<'_>> for EvaluationError {
     }
 }
 
+/// Whether it can be seen, and does nothing to what is beside it.
+fn is_shown(c: char) -> bool {
+    matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1
+}
+
 fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", text[..end].escape_debug()),
@@ -169,6 +173,15 @@ mod tests {
         check("x = 'a", "at byte 4: this string is not closed", "x = 'a\n    ^");
         check("x = 2147483648", "at byte 4: `2147483648` is no integer of 32 bits", "x = 2147483648\n    ^");
         check("f_1(x)", "at byte 0: `f_1` is no function's name: those are of letters and `_`", "f_1(x)\n^");
+    }
+
+    #[test]
+    fn what_is_not_printable_is_a_space() {
+        check(
+            "'\u{202e}\n\u{0}' =",
+            "at byte 9 there is the end, where a value is expected",
+            "'   ' =\n       ^",
+        );
     }
 
     #[test]

@@ -31,9 +31,8 @@ impl Filters {
 
 /// A filter that can match, as far as can be known beforehand.
 pub(crate) fn parse_filter(text: &str) -> Result<Expression, String> {
-    let filter = Expression::parse(text).map_err(|error| {
-        format!("its filter is not CloudEvents SQL: {error}, in `{}`", error.excerpt().escape_debug())
-    })?;
+    let filter = Expression::parse(text)
+        .map_err(|error| format!("its filter is not CloudEvents SQL: {error}, in `{}`", error.excerpt()))?;
     if let Some((name, arguments)) = filter.missing_function() {
         return Err(format!(
             "its filter calls `{name}` with {arguments} arguments: there is no such function in CloudEvents SQL"
