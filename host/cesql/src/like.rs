@@ -2,7 +2,7 @@
 
 /// How many bytes of a string may be compared with how many of a pattern, multiplied. It bounds patterns with `_` between two
 /// `%`; all others take one pass over the string.
-const MAX_WORK: usize = 1 << 24;
+const MAX_WORK: usize = 1 << 20;
 
 /// `%` stands for any characters, `_` for one; a `\` before them takes that away.
 #[derive(Clone, Debug, PartialEq, Eq)]
