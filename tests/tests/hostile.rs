@@ -188,6 +188,18 @@ fn refusals() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
             "[configuration]\nname = '../x'",
             "its description is not valid: the name `../x`",
         ),
+        (
+            "bad-filter",
+            hostile(),
+            "[configuration]\nfilter = \"type = 'x' AND\"",
+            "subscription 0 (from 0): its filter is not CloudEvents SQL: at byte 14 there is the end",
+        ),
+        (
+            "endless-filter",
+            hostile(),
+            format!("[configuration]\nfilter = '{}'", "(".repeat(100_000)).leak(),
+            "its filter is not CloudEvents SQL: at byte 4096: an expression has at most 4096 bytes",
+        ),
         ("loops-in-start", start("(loop $again (br $again))"), QUICK, "it took more than 100ms of CPU time"),
         ("traps-in-start", start("unreachable"), QUICK, "it trapped"),
         ("big-memory", Guest { pages: 60_000, ..Guest::default() }.build(), "", "it wanted more memory than"),

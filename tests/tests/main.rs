@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod embed;
 mod faults;
+mod filters;
 mod guests;
 mod hostile;
 mod kept;

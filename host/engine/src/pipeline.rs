@@ -11,6 +11,7 @@
 pub(crate) mod appender;
 pub(crate) mod checkpointer;
 pub(crate) mod effects;
+pub(crate) mod filter;
 pub(crate) mod index;
 pub(crate) mod intake;
 pub(crate) mod key;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{DataRef, Instant, PackedEvent};
-use crate::pipeline::{key::key_of, payload::payload};
+use crate::pipeline::{filter::Filters, key::key_of, payload::payload};
 
 /// What a rule is, and what it wants to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +31,14 @@ pub struct Description {
 
 impl Description {
     /// What a host would give the rule of an event: for each subscription that takes it, the key that the event is about,
-    /// and what the rule sees of it. Nothing, if no subscription takes it, or it has no key.
+    /// and what the rule sees of it. Nothing, if no subscription takes it, or it has no key. For tools: a host parses
+    /// filters once.
     pub fn given<'a>(&self, event: &'a PackedEvent) -> Vec<(String, Payload<'a>)> {
         let fields = event.fields();
-        let takes = |(_, subscription): &(u32, &Subscription)| subscription.takes(fields.kind());
+        let filters = Filters::of(&self.subscriptions).unwrap_or_default();
+        let takes = |(position, subscription): &(u32, &Subscription)| {
+            subscription.takes(fields.kind()) && filters.test(*position, &fields) == Some(true)
+        };
         let of = |(position, subscription): (u32, &Subscription)| {
             let key = key_of(&fields, &subscription.keyed_by)?;
             Some((key.to_string(), payload(&fields, position, &subscription.attributes)))
@@ -48,7 +52,7 @@ impl Description {
 pub struct Subscription {
     /// CloudEvents `type`; a trailing `*` stands for any rest.
     pub event_type: String,
-    /// CloudEvents SQL expression.
+    /// CloudEvents SQL expression: events for which it is not true, or fails, are not given.
     pub filter: Option<String>,
     /// Where the key is found.
     pub keyed_by: KeyedBy,

@@ -229,6 +229,9 @@ pub struct RuleStatus {
     pub batches: u64,
     /// Events that matched a subscription, but have no key: they are given to nobody.
     pub keyless: u64,
+    /// Events that a subscription's filter could not be evaluated for, mostly since they lack an attribute that it names:
+    /// they are not given for it.
+    pub filter_failures: u64,
     /// Moments that occurred.
     pub moments: u64,
     /// Traps and broken limits.
@@ -323,6 +326,7 @@ pub(crate) struct RuleCounters {
     pub(crate) moments: AtomicU64,
     pub(crate) traps: AtomicU64,
     pub(crate) keyless: AtomicU64,
+    pub(crate) filter_failures: AtomicU64,
     pub(crate) left_behind: AtomicU64,
     buckets: [AtomicU64; BUCKETS_US.len()],
     sum_us: AtomicU64,

@@ -5,11 +5,37 @@ use serde_json::Value;
 use super::keys::Key;
 use crate::event::{DataRef, Fields};
 use crate::journal::{Body, Decision, Given};
+use crate::pipeline::program::Version;
 use crate::rule::{KeyedBy, Subscription};
+
+/// What comes of an event that is of the type that a subscription names.
+pub(crate) enum Routed {
+    /// It is given, for this key.
+    To(Key),
+    /// The filter does not let it pass.
+    Filtered,
+    /// Nor does this one: it cannot be evaluated for it.
+    FilterFailed,
+    /// It has no key.
+    Keyless,
+}
+
+impl Version {
+    pub(crate) fn route(&self, event: &Fields<'_>, subscription: u32) -> Routed {
+        let Some(wanted) = self.description.subscriptions.get(subscription as usize) else {
+            return Routed::Filtered;
+        };
+        match self.filters.test(subscription, event) {
+            Some(true) => key_of(event, &wanted.keyed_by).map_or(Routed::Keyless, Routed::To),
+            Some(false) => Routed::Filtered,
+            None => Routed::FilterFailed,
+        }
+    }
+}
 
 /// What an entry that is for one rule alone is about: an outcome that it wants to hear of, an operator's change, a
 /// dead letter that is given again. With the subscription, for an event.
-pub(crate) fn own_key(body: &Body, subscriptions: &[Subscription]) -> Option<(Key, Option<u32>)> {
+pub(crate) fn own_key(body: &Body, version: Option<&Version>) -> Option<(Key, Option<u32>)> {
     match body {
         Body::Outcome(outcome) if outcome.reference.is_some() => Some((outcome.key.as_str().into(), None)),
         Body::KeyChange(change) => Some((change.key.as_str().into(), None)),
@@ -17,8 +43,11 @@ pub(crate) fn own_key(body: &Body, subscriptions: &[Subscription]) -> Option<(Ke
             let Decision::GivenAgain { input, key, given } = &**decision else { return None };
             let Given::Event(event) = given else { return Some((key.as_str().into(), None)) };
             let event = event.fields();
-            let fits = |(_, wanted): &(u32, &Subscription)| wanted.takes(event.kind());
-            let fitting = || (0u32..).zip(subscriptions).filter(fits);
+            let version = version?;
+            let fits = |(place, wanted): &(u32, &Subscription)| {
+                wanted.takes(event.kind()) && version.filters.test(*place, &event) == Some(true)
+            };
+            let fitting = || (0u32..).zip(&version.description.subscriptions).filter(fits);
             // Another version may have other subscriptions.
             let same = fitting().find(|(place, _)| Some(*place) == input.subscription);
             let (place, wanted) = same.or_else(|| fitting().next())?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::journal::VersionRecord;
 use crate::limits::Limits;
+use crate::pipeline::filter::Filters;
 use crate::rule::{Batch, Description, Effects};
 
 /// Makes instances of one version of a rule.
@@ -62,6 +63,7 @@ impl CallFailure {
 pub(crate) struct Version {
     pub(crate) record: VersionRecord,
     pub(crate) description: Description,
+    pub(crate) filters: Filters,
     pub(crate) limits: Limits,
     pub(crate) has_migration: bool,
     /// Whether starting an instance takes so long that an event should not wait for it.
@@ -103,6 +105,8 @@ impl InstanceBudget {
 }
 
 impl Version {
+    /// # Errors
+    /// A filter of its subscriptions is none.
     pub(crate) fn new(
         component: [u8; 32],
         configuration: String,
@@ -111,23 +115,25 @@ impl Version {
         has_migration: bool,
         program: Box<dyn Program>,
         budget: Arc<InstanceBudget>,
-    ) -> Self {
+    ) -> Result<Self, String> {
+        let filters = Filters::of(&description.subscriptions)?;
         // A struct of numbers: it always has a JSON text.
         let record = VersionRecord {
             component,
             configuration,
             limits: serde_json::to_string(&limits).unwrap_or_default(),
         };
-        Version {
+        Ok(Version {
             record,
             description,
+            filters,
             limits,
             has_migration,
             starts_slowly: false,
             program,
             idle: Mutex::default(),
             budget,
-        }
+        })
     }
 
     /// An idle instance, or a fresh one.

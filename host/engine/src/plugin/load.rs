@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::journal::VersionRecord;
 use crate::limits::Limits;
+use crate::pipeline::filter::parse_filter;
 use crate::pipeline::program::{CallFailure, Callee, FailureKind, InstanceBudget, Program, Version};
 use crate::plugin::rule_log::RuleLog;
 use crate::plugin::{Manifest, check_name};
@@ -89,7 +90,8 @@ pub(crate) fn on_trial(
         SandboxProgram { component, configuration: configuration.clone(), limits: limits.clone(), log };
     let program = Box::new(program);
     let budget = Arc::clone(budget);
-    let mut version = Version::new(hash, configuration, description, limits, has_migration, program, budget);
+    let mut version = Version::new(hash, configuration, description, limits, has_migration, program, budget)
+        .map_err(TrialError::Description)?;
     version.starts_slowly = starts_slowly;
     Ok((rule, version))
 }
@@ -173,10 +175,7 @@ fn check_subscription(subscription: &Subscription) -> Result<(), String> {
         ));
     }
     if let Some(filter) = &subscription.filter {
-        return Err(format!(
-            "it has the filter `{}`, which this version of carpe cannot evaluate yet: test for it in the rule",
-            filter.escape_debug()
-        ));
+        parse_filter(filter)?;
     }
     let is_attribute = |name: &str| {
         !name.is_empty()

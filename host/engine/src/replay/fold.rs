@@ -11,7 +11,7 @@ use crate::host::KeyInfo;
 use crate::journal::{Body, Entry, Erasure, InputId, Journal, Position, VersionRecord};
 use crate::moment::Moment;
 use crate::pipeline::index::SubscriptionIndex;
-use crate::pipeline::key::{key_of, own_key, rule_of};
+use crate::pipeline::key::{Routed, own_key, rule_of};
 use crate::pipeline::keys::{Key, KeyState};
 use crate::pipeline::lane::{DeadLetter, Halt, Lane, LaneWorld};
 use crate::pipeline::program::{CallFailure, Version};
@@ -135,23 +135,22 @@ impl<'a> Fold<'a> {
             let lane = Rule::lane_of(&key, steps.len());
             steps[lane].push_back(Step::Entry { key, entry: Arc::clone(entry), subscription });
         };
-        let subscriptions =
-            self.version.as_ref().map_or(&[][..], |version| &version.description.subscriptions);
+        let version = self.version.as_deref();
         match &entry.body {
             Body::Event(event) => {
                 let mut found = Vec::new();
                 let event = event.fields();
                 self.index.matches(event.kind(), &mut found);
                 for (_, subscription) in found {
-                    let wanted = subscriptions.get(subscription as usize);
-                    if let Some(key) = wanted.and_then(|wanted| key_of(&event, &wanted.keyed_by)) {
+                    let routed = version.map(|version| version.route(&event, subscription));
+                    if let Some(Routed::To(key)) = routed {
                         add(key, Some(subscription));
                     }
                 }
             }
             Body::Erased => self.erased += 1,
             body if rule_of(body) == Some(&self.world.rule) => {
-                if let Some((key, subscription)) = own_key(body, subscriptions) {
+                if let Some((key, subscription)) = own_key(body, version) {
                     add(key, subscription);
                 }
             }

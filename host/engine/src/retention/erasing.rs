@@ -102,7 +102,7 @@ impl Wanted {
     }
 
     /// Of a subject: events about it, and actions for its keys that came back into the host. Of a rule's key: what
-    /// the rule was given for it.
+    /// the rule subscribes to and is about it, whether or not a filter let it pass.
     fn covers_event(&self, event: &Fields<'_>) -> bool {
         let from_key = event.attribute("carpekey");
         if let Some(rule) = &self.erasure.rule {

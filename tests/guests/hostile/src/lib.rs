@@ -26,6 +26,8 @@ struct Configuration {
     on_event: Option<Deed>,
     /// The rule's name. Default: `hostile`.
     name: Option<String>,
+    /// The filter of its subscription. Default: none.
+    filter: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -109,7 +111,7 @@ impl Guest for Hostile {
             settings: None,
             subscriptions: vec![Subscription {
                 event_type: "hostile.event".to_owned(),
-                filter: None,
+                filter: configuration.filter.clone(),
                 keyed_by: KeyedBy::Attribute("subject".to_owned()),
                 attributes: Vec::new(),
             }],

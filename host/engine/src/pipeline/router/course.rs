@@ -10,7 +10,7 @@ use crate::event::{Fields, Instant};
 use crate::journal::{Body, Entry, Erasure, Journal, Position};
 use crate::pipeline::Shared;
 use crate::pipeline::index::SubscriptionIndex;
-use crate::pipeline::key::{key_of, own_key, rule_of};
+use crate::pipeline::key::{Routed, own_key, rule_of};
 use crate::pipeline::program::Version;
 use crate::pipeline::runtime::{Horizon, Item, Rule};
 use crate::recovery::Turn;
@@ -89,10 +89,18 @@ impl Course {
 
     pub(super) fn put_event(&mut self, entry: &Arc<Entry>, event: &Fields<'_>, subscription: u32) {
         let Some(version) = &self.version else { return };
-        let Some(wanted) = version.description.subscriptions.get(subscription as usize) else { return };
-        let Some(key) = key_of(event, &wanted.keyed_by) else {
-            self.rule.counters.keyless.fetch_add(1, Ordering::Relaxed);
-            return;
+        let counters = &self.rule.counters;
+        let key = match version.route(event, subscription) {
+            Routed::To(key) => key,
+            Routed::Filtered => return,
+            Routed::FilterFailed => {
+                counters.filter_failures.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Routed::Keyless => {
+                counters.keyless.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
         };
         let lane = Rule::lane_of(&key, self.buffers.len());
         self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription: Some(subscription) });
@@ -100,9 +108,7 @@ impl Course {
 
     /// What is for this rule alone.
     pub(super) fn put_own(&mut self, entry: &Arc<Entry>) {
-        let subscriptions =
-            self.version.as_ref().map_or(&[][..], |version| &version.description.subscriptions);
-        let Some((key, subscription)) = own_key(&entry.body, subscriptions) else { return };
+        let Some((key, subscription)) = own_key(&entry.body, self.version.as_deref()) else { return };
         let lane = Rule::lane_of(&key, self.buffers.len());
         self.put(lane, Item::Entry { key, entry: Arc::clone(entry), subscription });
     }

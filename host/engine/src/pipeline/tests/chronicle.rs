@@ -140,4 +140,5 @@ pub(super) fn version() -> Version {
     };
     let budget = InstanceBudget::new(16, usize::MAX);
     Version::new([0; 32], "{}".to_owned(), description, Limits::default(), false, Box::new(Chronicle), budget)
+        .unwrap()
 }

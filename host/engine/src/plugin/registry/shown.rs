@@ -73,6 +73,7 @@ fn rule_status(rule: &Rule, position: Option<Position>, end: Position) -> RuleSt
         inputs: counters.inputs.load(Ordering::Relaxed),
         batches: counters.histogram().count,
         keyless: counters.keyless.load(Ordering::Relaxed),
+        filter_failures: counters.filter_failures.load(Ordering::Relaxed),
         moments: counters.moments.load(Ordering::Relaxed),
         traps: counters.traps.load(Ordering::Relaxed),
         dead_letters: rule.care().letters.len(),
