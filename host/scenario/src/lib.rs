@@ -18,7 +18,7 @@ use serde_json::Value;
 
 pub use check::Wrong;
 pub use compare::difference;
-pub use tell::{Cut, TellError, Telling};
+pub use tell::{Components, Cut, TellError, Telling};
 
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
@@ -69,6 +69,16 @@ enum Step {
     Event(Event),
     Advance(Instant),
     Answer(Answered),
+    Load(Load),
+}
+
+/// A rule goes on with another component, another configuration, or both.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Load {
+    rule: String,
+    plugin: Option<String>,
+    configuration: Option<Configuration>,
 }
 
 /// What became of the latest such action.
@@ -154,12 +164,22 @@ impl Scenario {
 
     /// The plugins that it is told to, as it names them: `.` is the rule that is tried.
     pub fn plugins(&self) -> impl Iterator<Item = &str> {
-        self.setup.rules.iter().map(|rule| rule.plugin.as_str())
+        let first = self.setup.rules.iter().map(|rule| rule.plugin.as_str());
+        first.chain(self.loads().filter_map(|load| load.plugin.as_deref()))
     }
 
-    /// The configurations of a plugin, as often as it is there.
+    /// The configurations that a plugin may be given, as often as they are there.
     pub fn configurations(&self, plugin: &str) -> impl Iterator<Item = &Configuration> {
-        self.setup.rules.iter().filter(move |rule| rule.plugin == plugin).map(|rule| &rule.configuration)
+        let first = self.setup.rules.iter().filter(move |rule| rule.plugin == plugin);
+        let later = self.loads().filter(move |load| load.plugin.as_ref().is_none_or(|other| other == plugin));
+        first.map(|rule| &rule.configuration).chain(later.filter_map(|load| load.configuration.as_ref()))
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &Load> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Load(load) => Some(load),
+            _ => None,
+        })
     }
 
     /// Whether actions come back into the host as events: then it is of consequence how events are cut, since what comes back goes
@@ -206,6 +226,13 @@ impl Step {
         if let Some(answer) = value.get("answer") {
             let answer = Answered::deserialize(answer).map_err(|error| error.to_string())?;
             return Ok(Step::Answer(answer));
+        }
+        if let Some(load) = value.get("load") {
+            let load = Load::deserialize(load).map_err(|error| format!("`load`: {error}"))?;
+            return match (&load.plugin, &load.configuration) {
+                (None, None) => Err("`load` needs a `plugin`, a `configuration`, or both".to_owned()),
+                _ => Ok(Step::Load(load)),
+            };
         }
         let event = Event::from_json(line.as_bytes(), MAX_EVENT_BYTES);
         event.map(Step::Event).map_err(|error: AdmitError| error.to_string())
