@@ -1,5 +1,6 @@
 """The rule of `tests/conformance`, with the SDK for Python."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,14 @@ class Conform(Rule[Memory]):
             {"action": outcome.action, "reference": outcome.reference, "answer": answer}
         )
 
+    def migrate(self, from_version: int, key: str, state: bytes) -> Memory | None:
+        """Version 1 was the count, as decimal digits and nothing else."""
+        if from_version == 1 and state == b"forget":
+            return None
+        if from_version != 1 or not re.fullmatch(rb"[0-9]{1,15}", state):
+            raise Failure("the state is no count")
+        return Memory(count=int(state))
+
 
 def deeds(event: Event) -> list[dict[str, Any]]:
     data = event.data(dict[str, Any])
@@ -125,5 +134,6 @@ export_rule(
     .moment("conform.said")
     .moment("conform.acted")
     .action("conform.do")
-    .action("conform.tell"),
+    .action("conform.tell")
+    .state_version(2),
 )

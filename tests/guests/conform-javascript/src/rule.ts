@@ -27,6 +27,7 @@ export default rule({
     .action("conform.tell"),
   configuration: settings,
   state: { count: 0, value: null } as State,
+  stateVersion: 2,
 
   onEvent(event, state, out) {
     state.count += 1;
@@ -52,6 +53,14 @@ export default rule({
   onOutcome(outcome: Outcome, _state: State, out: Output) {
     const { action, reference, status } = outcome;
     out.moment("conform.said").why(`outcome ${status}`).data({ action, reference, answer: answerOf(outcome) });
+  },
+
+  /** Version 1 was the count, as decimal digits and nothing else. */
+  migrate(fromVersion, _key, _state, bytes) {
+    const text = String.fromCharCode(...bytes);
+    if (fromVersion === 1 && text === "forget") return null;
+    if (fromVersion !== 1 || !/^[0-9]{1,15}$/.test(text)) throw new Failure("the state is no count");
+    return { count: Number(text), value: null };
   },
 });
 
