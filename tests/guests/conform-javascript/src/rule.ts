@@ -78,22 +78,30 @@ function perform(configuration: Values<typeof settings>, deed: Deed, event: Even
   } else if ("set" in deed) {
     state.value = deed.set;
   } else if ("timer" in deed) {
-    if ("at" in deed) out.timer(deed.timer, deed.at);
-    else out.timerIn(deed.timer, deed.in);
+    if ("at" in deed) out.timer(deed.timer, whole(deed.at));
+    else out.timerIn(deed.timer, whole(deed.in));
   } else if ("cancel" in deed) {
     out.cancel(deed.cancel);
   } else if ("act" in deed) {
     const moment = out.moment("conform.acted").why("acted");
     if ("about" in deed) moment.subject(deed.about);
-    if ("expires" in deed) moment.expiresAt(deed.expires);
+    if ("expires" in deed) moment.expiresAt(whole(deed.expires));
+    // Without one, the SDK would ask for no outcome.
+    if (deed.act === null) throw new Failure("`act` is no text");
     moment.action("conform.do", deed.data ?? null, { reference: deed.act }).action("conform.tell", {});
   } else if (deed.forget === true) {
     out.forget();
   } else if ("fail" in deed) {
-    throw new Failure(deed.fail);
+    throw new Failure(typeof deed.fail === "string" ? deed.fail : "`fail` is no text");
   } else {
     throw new Failure(`there is no such deed: ${Object.keys(deed).join(", ")}`);
   }
+}
+
+/** The SDK takes any number: what is past is due at once, and fractions are cut. */
+function whole(value: unknown): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw new Failure(`${value} is no whole number from 0 on`);
+  return value;
 }
 
 function shown(event: Event): object {
