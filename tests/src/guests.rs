@@ -7,9 +7,11 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use carpe::sandbox::SandboxOptions;
 
 /// The guests that tests use: [`guest`] builds no other.
-pub const GUESTS: [&str; 9] = [
+pub const GUESTS: [&str; 11] = [
     "conform",
+    "conform-before",
     "conform-javascript",
+    "conform-plain",
     "conform-python",
     "counter",
     "counter-migrating",

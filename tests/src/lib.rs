@@ -6,6 +6,7 @@
     reason = "helpers of tests may panic as tests do"
 )]
 
+pub mod contract;
 pub mod crash;
 pub mod daemon;
 pub mod events;

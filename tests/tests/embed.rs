@@ -100,6 +100,28 @@ fn a_plugin_given_by_its_bytes_that_is_no_good_fails_the_start() {
 }
 
 #[test]
+fn a_plugin_given_by_its_bytes_is_replaced_by_a_good_one_only() {
+    let builder = Host::builder().sandbox(sandbox()).timeline(Timeline::Event);
+    let manifest = carpe::Manifest::default();
+    let host = builder.plugin("mine", guest("counter").to_vec(), manifest.clone()).start().expect("starts");
+    host.submit_all(counts("key", 3)).expect("room").wait().expect("accepted");
+    let refused = host.load_plugin("mine", &b"noise"[..], manifest.clone()).expect_err("refused");
+    assert!(refused.to_string().contains("it is not WebAssembly"), "{refused}");
+    assert_eq!(host.plugin_state("mine"), Some(PluginState::Failing));
+    settle(&host);
+    assert_eq!(count_of(&host, "counter", "key"), Count::exact(3));
+
+    host.load_plugin("mine", guest("counter-migrating"), manifest.clone()).expect("it can read the states");
+    assert_eq!(host.plugin_state("mine"), Some(PluginState::Active));
+    host.submit(count("key", 4)).expect("room").wait().expect("accepted");
+    settle(&host);
+    assert_eq!(host.state("counter", "key").as_deref(), Some(&br#""4 4""#[..]));
+
+    host.load_plugin("theirs", guest("echo"), manifest).expect("one that is new");
+    assert_eq!(host.plugin_state("theirs"), Some(PluginState::Active));
+}
+
+#[test]
 fn a_folder_that_comes_later_is_found() {
     let folder = Folder::new();
     let later = folder.file("later");

@@ -3,6 +3,7 @@
 
 mod columns;
 mod conformance;
+mod contract;
 mod crash;
 mod embed;
 mod faults;

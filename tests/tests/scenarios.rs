@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carpe_scenario::{Scenario, Wrong};
+use carpe_scenario::{Scenario, Telling, Wrong};
 use carpe_tests::guests::{MANIFESTS, component, guest, root, sandbox};
 
 /// Every story, by the folder of its rule.
@@ -26,8 +26,9 @@ fn each_leads_to_what_it_says() {
     let mut failures = Vec::new();
     for (rule, folder) in all() {
         let scenario = Scenario::read(&folder).unwrap_or_else(|error| panic!("{error}"));
+        let (rules, _) = rule.rsplit_once('/').unwrap_or_default();
         let of = |plugin: &str| match plugin.strip_prefix("../") {
-            Some(beside) => Some(component(&format!("plugins/{beside}"))),
+            Some(beside) => Some(component(&format!("{rules}/{beside}"))),
             None => Some(component(&rule)),
         };
         let (_, wrong) = scenario
@@ -65,4 +66,45 @@ fn a_rule_that_keeps_something_between_calls_is_found() {
     let story = Scenario::read(&folder).unwrap_or_else(|error| panic!("{error}"));
     let (_, wrong) = story.check(&|_| Some(guest("hostile")), &sandbox(), 1).expect("it can be told");
     assert!(matches!(wrong, Some(Wrong::Impure { .. })), "{wrong:?}");
+}
+
+/// What a rule cannot go on with is said, and where.
+#[test]
+fn a_story_says_what_it_cannot_load() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writable");
+    let told = |load: &str| {
+        write("scenario.toml", "[[rules]]\nname = \"counter\"\n");
+        write("events.jsonl", &format!("{{\"load\": {load}}}\n"));
+        write("expected.jsonl", "{}\n");
+        let story = Scenario::read(folder.path()).map_err(|error| error.to_string())?;
+        let of = |plugin: &str| match plugin {
+            "." => Some(guest("counter")),
+            "later" => Some(guest("counter-migrating")),
+            _ => None,
+        };
+        let mut telling = Telling::default();
+        telling.sandbox = sandbox();
+        story.tell(&of, &telling).map(drop).map_err(|error| error.to_string())
+    };
+    for (load, says) in [
+        (r#"{"rule": "counter"}"#, "events.jsonl:1: `load` needs a `plugin`, a `configuration`, or both"),
+        (r#"{"plugin": "."}"#, "events.jsonl:1: `load`: missing field `rule`"),
+        (r#"{"rule": "counter", "file": "."}"#, "events.jsonl:1: `load`: unknown field `file`"),
+        (r#"{"rule": "counter", "configuration": 7}"#, "events.jsonl:1: `load`: "),
+        (r#"{"rule": "echo", "plugin": "."}"#, "there is no rule `echo` to load: the story has `counter`"),
+        (
+            r#"{"rule": "counter", "plugin": "nowhere"}"#,
+            "the story names the plugin `nowhere`, which is not there",
+        ),
+        (
+            r#"{"rule": "counter", "configuration": {"colour": "red"}}"#,
+            "the rule `counter` cannot go on with what is loaded: ",
+        ),
+    ] {
+        let said = told(load).expect_err(load);
+        assert!(said.contains(says), "{load}: {said}");
+    }
+    assert_eq!(told(r#"{"rule": "counter", "plugin": "later"}"#), Ok(()));
+    assert_eq!(told(r#"{"rule": "counter", "configuration": {"version": 2}}"#), Ok(()));
 }

@@ -24,8 +24,8 @@ use crate::moment::Moment;
 use crate::pipeline::Shared;
 use crate::pipeline::intake::{Accepted, SubmitError};
 use crate::pipeline::router::{Report, Request};
-use crate::plugin::FolderWatcher;
-use crate::plugin::registry::Registry;
+use crate::plugin::registry::{Candidate, Registry};
+use crate::plugin::{FolderWatcher, Manifest};
 use crate::retention::Signal;
 use crate::status::{
     IntakeStatus, JournalStatus, KeptStatus, PluginState, RecoveryStatus, Status, TimelineStatus,
@@ -352,6 +352,21 @@ impl Host {
         let reply = Box::new(move || reply.send(()).unwrap_or_default());
         self.0.shared.mailbox.ask(Request::Checkpoint { all: false, reply });
         sent.recv_timeout(within).is_ok() && self.settle_until(deadline, false)
+    }
+
+    /// Runs a plugin given by its bytes, as [`HostBuilder::plugin`] does at the start: in place of the one of that name,
+    /// as when its file is replaced, or as a new one. Blocks until it runs; compiling it may take seconds.
+    ///
+    /// # Errors
+    /// [`OperateError::Refused`]: what ran before goes on.
+    pub fn load_plugin(
+        &self,
+        name: &str,
+        component: impl Into<Arc<[u8]>>,
+        manifest: Manifest,
+    ) -> Result<(), OperateError> {
+        let candidate = Candidate { component: component.into(), manifest };
+        self.0.registry.replace(name, candidate).map_err(|reason| OperateError::Refused { reason })
     }
 
     /// Whether a plugin is in a state; for tests and scripts that wait for one.

@@ -1,12 +1,11 @@
 //! Tells a story in all ways that must make no difference to a rule.
 
 use std::fmt;
-use std::sync::Arc;
 
 use carpe::sandbox::SandboxOptions;
 use serde_json::Value;
 
-use crate::{Cut, Scenario, TellError, Telling, difference};
+use crate::{Components, Cut, Scenario, TellError, Telling, difference};
 
 /// What is wrong with what came of a story.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +43,7 @@ impl Scenario {
     /// [`TellError`].
     pub fn check(
         &self,
-        component: &dyn Fn(&str) -> Option<Arc<[u8]>>,
+        component: Components<'_>,
         sandbox: &SandboxOptions,
         seed: u64,
     ) -> Result<(Vec<Value>, Option<Wrong>), TellError> {

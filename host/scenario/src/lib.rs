@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 use carpe::plugin::Configuration;
 use carpe::{AdmitError, Event, Instant, Route, Target, parse_instant};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub use check::Wrong;
 pub use compare::difference;
-pub use tell::{Cut, TellError, Telling};
+pub use tell::{Components, Cut, TellError, Telling};
 
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
@@ -69,6 +71,16 @@ enum Step {
     Event(Event),
     Advance(Instant),
     Answer(Answered),
+    Load(Load),
+}
+
+/// A rule goes on with another component, another configuration, or both.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Load {
+    rule: String,
+    plugin: Option<String>,
+    configuration: Option<Configuration>,
 }
 
 /// What became of the latest such action.
@@ -145,7 +157,8 @@ impl Scenario {
         let (path, steps) = text("events.jsonl")?;
         let steps = lines(&path, &steps, Step::read)?;
         let (path, expected) = text("expected.jsonl")?;
-        let expected = lines(&path, &expected, |_, value| Ok(value))?;
+        let value = |line: &str| serde_json::from_str(line).map_err(|error| error.to_string());
+        let expected: Vec<Value> = lines(&path, &expected, value)?;
         if expected.is_empty() {
             return Err(ScenarioError::ExpectsNothing { path });
         }
@@ -154,12 +167,22 @@ impl Scenario {
 
     /// The plugins that it is told to, as it names them: `.` is the rule that is tried.
     pub fn plugins(&self) -> impl Iterator<Item = &str> {
-        self.setup.rules.iter().map(|rule| rule.plugin.as_str())
+        let first = self.setup.rules.iter().map(|rule| rule.plugin.as_str());
+        first.chain(self.loads().filter_map(|load| load.plugin.as_deref()))
     }
 
-    /// The configurations of a plugin, as often as it is there.
+    /// The configurations that a plugin may be given, as often as they are there.
     pub fn configurations(&self, plugin: &str) -> impl Iterator<Item = &Configuration> {
-        self.setup.rules.iter().filter(move |rule| rule.plugin == plugin).map(|rule| &rule.configuration)
+        let first = self.setup.rules.iter().filter(move |rule| rule.plugin == plugin);
+        let later = self.loads().filter(move |load| load.plugin.as_ref().is_none_or(|other| other == plugin));
+        first.map(|rule| &rule.configuration).chain(later.filter_map(|load| load.configuration.as_ref()))
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &Load> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Load(load) => Some(load),
+            _ => None,
+        })
     }
 
     /// Whether actions come back into the host as events: then it is of consequence how events are cut, since what comes back goes
@@ -181,33 +204,77 @@ impl Scenario {
 fn lines<T>(
     path: &Path,
     text: &str,
-    read: impl Fn(&str, Value) -> Result<T, String>,
+    read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, ScenarioError> {
     let numbered = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let read = |(text, line): (&str, usize)| {
-        let value = serde_json::from_str(text).map_err(|error| error.to_string());
-        value.and_then(|value| read(text, value)).map_err(|reason| ScenarioError::Line {
-            path: path.to_owned(),
-            line,
-            reason,
-        })
+        read(text).map_err(|reason| ScenarioError::Line { path: path.to_owned(), line, reason })
     };
     numbered.map(read).collect()
 }
 
+/// What tells steps apart. An event is read by the host alone: its data may be what no reader makes a value of.
+#[derive(Deserialize)]
+struct Kind<'a> {
+    specversion: Option<IgnoredAny>,
+    #[serde(borrow, rename = "advance to")]
+    advance_to: Option<&'a RawValue>,
+    answer: Option<&'a RawValue>,
+    load: Option<&'a RawValue>,
+}
+
 impl Step {
-    fn read(line: &str, value: Value) -> Result<Step, String> {
-        if let Some(to) = value.get("advance to") {
-            let to = to.as_str().and_then(parse_instant);
-            return to
-                .map(Step::Advance)
-                .ok_or_else(|| "`advance to` needs an instant in RFC 3339".to_owned());
+    fn read(line: &str) -> Result<Step, String> {
+        let kind: Kind<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        match kind {
+            Kind { specversion: None, advance_to: Some(to), .. } => {
+                let to = serde_json::from_str::<String>(to.get()).ok();
+                let to = to.and_then(|to| parse_instant(&to));
+                to.map(Step::Advance).ok_or_else(|| "`advance to` needs an instant in RFC 3339".to_owned())
+            }
+            Kind { specversion: None, answer: Some(answer), .. } => {
+                let answer = serde_json::from_str(answer.get());
+                answer.map(Step::Answer).map_err(|error| format!("`answer`: {error}"))
+            }
+            Kind { specversion: None, load: Some(load), .. } => {
+                let load: Load =
+                    serde_json::from_str(load.get()).map_err(|error| format!("`load`: {error}"))?;
+                match (&load.plugin, &load.configuration) {
+                    (None, None) => Err("`load` needs a `plugin`, a `configuration`, or both".to_owned()),
+                    _ => Ok(Step::Load(load)),
+                }
+            }
+            _ => {
+                let event = Event::from_json(line.as_bytes(), MAX_EVENT_BYTES);
+                event.map(Step::Event).map_err(|error: AdmitError| error.to_string())
+            }
         }
-        if let Some(answer) = value.get("answer") {
-            let answer = Answered::deserialize(answer).map_err(|error| error.to_string())?;
-            return Ok(Step::Answer(answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_whatever_its_attributes_and_data_are() {
+        let event = |more: &str| {
+            format!(r#"{{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", {more}}}"#)
+        };
+        for more in [r#""load": "high", "answer": "yes""#, r#""data": [1e400, "\ud800"]"#] {
+            let step = Step::read(&event(more));
+            assert!(matches!(step, Ok(Step::Event(_))), "{more}: {step:?}");
         }
-        let event = Event::from_json(line.as_bytes(), MAX_EVENT_BYTES);
-        event.map(Step::Event).map_err(|error: AdmitError| error.to_string())
+        assert!(matches!(Step::read(r#"{"advance to": "2026-01-01T00:00:00Z"}"#), Ok(Step::Advance(_))));
+        for (wrong, says) in [
+            (r#"{"load": "high"}"#, "`load`: "),
+            (r#"{"answer": {}}"#, "`answer`: missing field `rule`"),
+            (r#"{"advance to": "tomorrow"}"#, "`advance to` needs an instant in RFC 3339"),
+            ("{}", "attribute `specversion` is missing"),
+            ("{", "EOF"),
+        ] {
+            let said = Step::read(wrong).expect_err(wrong);
+            assert!(said.contains(says), "{wrong}: {said}");
+        }
     }
 }

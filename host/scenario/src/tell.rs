@@ -14,7 +14,10 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
 use crate::script::ScriptedSink;
-use crate::{AnswerStatus, Answered, Scenario, Setup, Step};
+use crate::{AnswerStatus, Answered, Load, Rule, Scenario, Setup, Step};
+
+/// Gives the component of a plugin that a story names.
+pub type Components<'a> = &'a dyn Fn(&str) -> Option<Arc<[u8]>>;
 
 /// How many times one `advance to` may stop for timers: a rule that sets its timer anew each time never ends.
 const MAX_STOPS: usize = 10_000;
@@ -78,6 +81,22 @@ pub enum TellError {
     /// A step does not end.
     #[error("the host is not done after {} s: does a rule call for itself for ever?", PATIENCE.as_secs())]
     NotDone,
+    /// There is no such rule to load anew.
+    #[error("there is no rule `{rule}` to load: the story has {known}")]
+    NoRule {
+        /// What was named.
+        rule: String,
+        /// The rules that there are.
+        known: String,
+    },
+    /// A plugin or configuration that is loaded on the way is refused.
+    #[error("the rule `{rule}` cannot go on with what is loaded: {reason}")]
+    Load {
+        /// Which.
+        rule: String,
+        /// Why.
+        reason: String,
+    },
     /// There is no such action to answer.
     #[error("there is no action `{action}` with reference `{reference}` of key `{key}` to answer")]
     NoAction {
@@ -106,20 +125,23 @@ impl Scenario {
     ///
     /// # Errors
     /// [`TellError`].
-    pub fn tell(
-        &self,
-        component: &dyn Fn(&str) -> Option<Arc<[u8]>>,
-        telling: &Telling,
-    ) -> Result<Vec<Value>, TellError> {
+    pub fn tell(&self, component: Components<'_>, telling: &Telling) -> Result<Vec<Value>, TellError> {
         let sink = Arc::new(ScriptedSink::default());
         let host = self.setup.start(component, telling, &sink)?;
-        let told = self.tell_to(&host, telling, &sink);
+        let told = self.tell_to(&host, component, telling, &sink);
         // A reply holds on to its host.
         sink.leave();
         told
     }
 
-    fn tell_to(&self, host: &Host, telling: &Telling, sink: &ScriptedSink) -> Result<Vec<Value>, TellError> {
+    fn tell_to(
+        &self,
+        host: &Host,
+        component: Components<'_>,
+        telling: &Telling,
+        sink: &ScriptedSink,
+    ) -> Result<Vec<Value>, TellError> {
+        let mut rules = self.setup.rules.clone();
         let mut told = Told {
             coming: host.moments(),
             moments: Vec::new(),
@@ -142,6 +164,7 @@ impl Scenario {
                     told.submit(host, &events)?;
                 }
                 Step::Advance(to) => advance(host, *to)?,
+                Step::Load(load) => self.setup.load(host, component, &mut rules, load)?,
                 Step::Answer(answered) => {
                     if !sink.answer(told.latest(answered)?.id, answered.answer()) {
                         let Answered { action, reference, .. } = answered.clone();
@@ -187,7 +210,7 @@ impl Sizes {
 impl Setup {
     fn start(
         &self,
-        component: &dyn Fn(&str) -> Option<Arc<[u8]>>,
+        component: Components<'_>,
         telling: &Telling,
         sink: &Arc<ScriptedSink>,
     ) -> Result<Host, TellError> {
@@ -202,13 +225,7 @@ impl Setup {
             .sandbox(sandbox)
             .retries(Duration::ZERO, Duration::ZERO, 10 * PATIENCE);
         for rule in &self.rules {
-            let mut manifest = Manifest::default();
-            manifest.name.clone_from(&rule.name);
-            manifest.configuration = rule.configuration.clone();
-            let name = rule.name.as_ref().unwrap_or(&rule.plugin);
-            let component =
-                component(&rule.plugin).ok_or_else(|| TellError::NoPlugin(rule.plugin.clone()))?;
-            builder = builder.plugin(name, component.to_vec(), manifest);
+            builder = builder.plugin(rule.file(), rule.component(component)?.to_vec(), rule.manifest());
         }
         for route in &self.routes {
             if let Target::Sink(name) = &route.to {
@@ -217,6 +234,52 @@ impl Setup {
             builder = builder.route(route.clone());
         }
         builder.start().map_err(|error| TellError::Start(Box::new(error)))
+    }
+
+    /// Has a rule go on with something else, as when its file is replaced. `rules` are what runs.
+    fn load(
+        &self,
+        host: &Host,
+        component: Components<'_>,
+        rules: &mut [Rule],
+        load: &Load,
+    ) -> Result<(), TellError> {
+        let running = host.status().plugins;
+        let file = running.iter().find(|plugin| plugin.rule.as_ref() == Some(&load.rule));
+        // A rule keeps its place, and the name that stands for its file.
+        let place = file.and_then(|plugin| self.rules.iter().position(|rule| rule.file() == plugin.file));
+        let Some(place) = place else {
+            let known = running.iter().filter_map(|plugin| plugin.rule.as_ref());
+            let known: Vec<String> = known.map(|rule| format!("`{rule}`")).collect();
+            return Err(TellError::NoRule { rule: load.rule.clone(), known: known.join(", ") });
+        };
+        let rule = &mut rules[place];
+        if let Some(plugin) = &load.plugin {
+            rule.plugin.clone_from(plugin);
+        }
+        if let Some(configuration) = &load.configuration {
+            rule.configuration = configuration.clone();
+        }
+        host.load_plugin(self.rules[place].file(), rule.component(component)?, rule.manifest())
+            .map_err(|error| TellError::Load { rule: load.rule.clone(), reason: error.to_string() })
+    }
+}
+
+impl Rule {
+    /// What stands for the name of its file.
+    fn file(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.plugin)
+    }
+
+    fn component(&self, component: Components<'_>) -> Result<Arc<[u8]>, TellError> {
+        component(&self.plugin).ok_or_else(|| TellError::NoPlugin(self.plugin.clone()))
+    }
+
+    fn manifest(&self) -> Manifest {
+        let mut manifest = Manifest::default();
+        manifest.name.clone_from(&self.name);
+        manifest.configuration = self.configuration.clone();
+        manifest
     }
 }
 

@@ -58,7 +58,7 @@ export class Output {
   }
 
   timerIn(name, milliseconds) {
-    return this.timer(name, this.#now + milliseconds);
+    return this.timer(name, this.#now + duration(milliseconds, `timer \`${name}\``));
   }
 
   cancel(name) {
@@ -117,7 +117,7 @@ class Moment {
   }
 
   expiresIn(milliseconds) {
-    return this.expiresAt(this.#now + milliseconds);
+    return this.expiresAt(this.#now + duration(milliseconds, `the expiry of moment \`${this.#moment.kind}\``));
   }
 
   action(name, data = {}, { reference } = {}) {
@@ -133,6 +133,14 @@ class Moment {
 function string(value, what) {
   if (typeof value !== "string") throw new Failure(`${what} is ${value === null ? "null" : `a ${typeof value}`}: it must be a string`);
   return wellFormed(value);
+}
+
+/** Added to an instant, `true` would be a millisecond, `null` none, and "1" one more digit. */
+function duration(value, what) {
+  if (typeof value !== "number" || Number.isNaN(value)) {
+    throw new Failure(`${what} is to be in ${String(value)}: it must be a number of milliseconds`);
+  }
+  return value;
 }
 
 function instant(value, what) {

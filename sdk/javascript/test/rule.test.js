@@ -212,6 +212,25 @@ test("a state that cannot be read sets its key's inputs aside and stays", () => 
   }
 });
 
+test("a duration is a number of milliseconds, and nothing that only adds up to one", () => {
+  const waiting = rule({
+    about: on("wait.*").moment("waits"),
+    onEvent(event, _state, out) {
+      const { due, expires } = event.data();
+      if (due !== undefined) out.timerIn("t", due);
+      if (expires !== undefined) out.moment("waits").expiresIn(expires);
+    },
+  });
+  const test = new RuleTest(waiting);
+  const send = (data) => test.send(event("wait.for").subject("k").data(data));
+  assert.deepEqual(send({ due: 1.5, expires: -1 }).failures, []);
+  for (const wrong of [true, null, "1", []]) {
+    const said = `is to be in ${String(wrong)}: it must be a number of milliseconds`;
+    assert.deepEqual(send({ due: wrong }).failures, [`timer \`t\` ${said}`]);
+    assert.deepEqual(send({ expires: wrong }).failures, [`the expiry of moment \`waits\` ${said}`]);
+  }
+});
+
 test("a member that is new in the initial state needs no migration", () => {
   const runner = new Runner(puppet, "{}");
   const val = { subscription: 0, attributes: [], data: { tag: "json", val: '{"add":1,"name":"n"}' } };

@@ -1,5 +1,6 @@
 """The rule of `tests/conformance`, with the SDK for Python."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +61,10 @@ class Conform(Rule[Memory]):
                 out.moment("conform.said").why("state").data(facts)
             case {"set": value}:
                 state.value = value
-            case {"timer": str(name), "at": int(at)}:
-                out.timer(name, at)
-            case {"timer": str(name), "in": int(milliseconds)}:
-                out.timer(name, event.now + milliseconds)
+            case {"timer": str(name), "at": at}:
+                out.timer(name, whole(at))
+            case {"timer": str(name), "in": milliseconds}:
+                out.timer(name, event.now + whole(milliseconds))
             case {"cancel": str(name)}:
                 out.cancel(name)
             case {"act": str(reference)}:
@@ -71,7 +72,7 @@ class Conform(Rule[Memory]):
                 if "about" in deed:
                     acted.subject(deed["about"])
                 if "expires" in deed:
-                    acted.expires_at(deed["expires"])
+                    acted.expires_at(whole(deed["expires"]))
                 acted.action("conform.do", deed.get("data"), reference=reference)
                 acted.action("conform.tell", {})
             case {"forget": True}:
@@ -98,6 +99,14 @@ class Conform(Rule[Memory]):
             {"action": outcome.action, "reference": outcome.reference, "answer": answer}
         )
 
+    def migrate(self, from_version: int, key: str, state: bytes) -> Memory | None:
+        """Version 1 was the count, as decimal digits and nothing else."""
+        if from_version == 1 and state == b"forget":
+            return None
+        if from_version != 1 or not re.fullmatch(rb"[0-9]{1,15}", state):
+            raise Failure("the state is no count")
+        return Memory(count=int(state))
+
 
 def deeds(event: Event) -> list[dict[str, Any]]:
     data = event.data(dict[str, Any])
@@ -105,6 +114,13 @@ def deeds(event: Event) -> list[dict[str, Any]]:
     if not (isinstance(deeds, list) and all(isinstance(deed, dict) for deed in deeds)):
         raise Failure("`do` must be a list of objects")
     return deeds
+
+
+def whole(value: Any) -> int:
+    """The SDK takes any number: what is past is due at once."""
+    if type(value) is not int or value < 0:
+        raise Failure(f"{value} is no whole number from 0 on")
+    return value
 
 
 def attribute(event: Event, name: str) -> str | None:
@@ -125,5 +141,6 @@ export_rule(
     .moment("conform.said")
     .moment("conform.acted")
     .action("conform.do")
-    .action("conform.tell"),
+    .action("conform.tell")
+    .state_version(2),
 )

@@ -235,6 +235,28 @@ impl Registry {
         }
     }
 
+    /// A new content for what runs under a name, or for a new one. Blocks until it runs or is refused.
+    pub(crate) fn replace(&self, file: &str, candidate: Candidate) -> Result<(), String> {
+        self.offer(file, candidate);
+        loop {
+            {
+                let state = self.lock();
+                if state.stopped {
+                    return Err("the host is stopping".to_owned());
+                }
+                match state.plugins.get(file) {
+                    Some(plugin) if plugin.busy => {}
+                    Some(plugin) if plugin.state == PluginState::Active => return Ok(()),
+                    plugin => {
+                        let reason = plugin.and_then(|plugin| plugin.reason.clone());
+                        return Err(reason.unwrap_or_else(|| "it was removed meanwhile".to_owned()));
+                    }
+                }
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     fn refuse(&self, file: &str, reason: String) {
         tracing::warn!(plugin = file, reason, "a plugin is refused");
         self.reloads_refused.fetch_add(1, Ordering::Relaxed);

@@ -27,6 +27,7 @@ export default rule({
     .action("conform.tell"),
   configuration: settings,
   state: { count: 0, value: null } as State,
+  stateVersion: 2,
 
   onEvent(event, state, out) {
     state.count += 1;
@@ -53,6 +54,14 @@ export default rule({
     const { action, reference, status } = outcome;
     out.moment("conform.said").why(`outcome ${status}`).data({ action, reference, answer: answerOf(outcome) });
   },
+
+  /** Version 1 was the count, as decimal digits and nothing else. */
+  migrate(fromVersion, _key, _state, bytes) {
+    const text = String.fromCharCode(...bytes);
+    if (fromVersion === 1 && text === "forget") return null;
+    if (fromVersion !== 1 || !/^[0-9]{1,15}$/.test(text)) throw new Failure("the state is no count");
+    return { count: Number(text), value: null };
+  },
 });
 
 function perform(configuration: Values<typeof settings>, deed: Deed, event: Event, state: State, out: Output): void {
@@ -69,22 +78,30 @@ function perform(configuration: Values<typeof settings>, deed: Deed, event: Even
   } else if ("set" in deed) {
     state.value = deed.set;
   } else if ("timer" in deed) {
-    if ("at" in deed) out.timer(deed.timer, deed.at);
-    else out.timerIn(deed.timer, deed.in);
+    if ("at" in deed) out.timer(deed.timer, whole(deed.at));
+    else out.timerIn(deed.timer, whole(deed.in));
   } else if ("cancel" in deed) {
     out.cancel(deed.cancel);
   } else if ("act" in deed) {
     const moment = out.moment("conform.acted").why("acted");
     if ("about" in deed) moment.subject(deed.about);
-    if ("expires" in deed) moment.expiresAt(deed.expires);
+    if ("expires" in deed) moment.expiresAt(whole(deed.expires));
+    // Without one, the SDK would ask for no outcome.
+    if (deed.act === null) throw new Failure("`act` is no text");
     moment.action("conform.do", deed.data ?? null, { reference: deed.act }).action("conform.tell", {});
   } else if (deed.forget === true) {
     out.forget();
   } else if ("fail" in deed) {
-    throw new Failure(deed.fail);
+    throw new Failure(typeof deed.fail === "string" ? deed.fail : "`fail` is no text");
   } else {
     throw new Failure(`there is no such deed: ${Object.keys(deed).join(", ")}`);
   }
+}
+
+/** The SDK takes any number: what is past is due at once, and fractions are cut. */
+function whole(value: unknown): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw new Failure(`${value} is no whole number from 0 on`);
+  return value;
 }
 
 function shown(event: Event): object {

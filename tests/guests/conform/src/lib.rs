@@ -1,7 +1,7 @@
 //! The rule of `tests/conformance`, with the Rust SDK.
 
 use carpe_sdk::prelude::*;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,11 +21,8 @@ struct Kept {
     value: Value,
 }
 
-#[derive(Deserialize)]
-struct Told {
-    #[serde(default, rename = "do")]
-    deeds: Vec<Deed>,
-}
+// Serde would read a struct from a list too.
+type Object = Map<String, Value>;
 
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
@@ -35,8 +32,7 @@ enum Deed {
         data: Option<Value>,
     },
     Greet {
-        #[serde(rename = "greet")]
-        _greet: bool,
+        greet: bool,
     },
     Show {
         show: Value,
@@ -65,8 +61,7 @@ enum Deed {
         expires: Option<Instant>,
     },
     Forget {
-        #[serde(rename = "forget")]
-        _forget: bool,
+        forget: bool,
     },
     Fail {
         fail: String,
@@ -88,10 +83,11 @@ impl Rule for Conform {
         if kept.count > self.limit {
             return Err(Error::new(format!("more than {} events", self.limit)));
         }
-        let told: Told = event.data()?;
+        let mut told: Object = event.data()?;
+        let deeds: Vec<Object> = told.remove("do").map_or(Ok(Vec::new()), serde_json::from_value)?;
         let mut forgotten = false;
-        for deed in told.deeds {
-            match deed {
+        for deed in deeds {
+            match serde_json::from_value(Value::Object(deed))? {
                 Deed::Say { say, data } => {
                     let mut said = out.moment("conform.said");
                     said.why(say);
@@ -99,13 +95,13 @@ impl Rule for Conform {
                         said.data(data);
                     }
                 }
-                Deed::Greet { .. } => {
+                Deed::Greet { greet: true } => {
                     out.moment("conform.said").why(format!("{}, {}", self.greeting, event.key()));
                 }
                 Deed::Show { show } if show == "event" => {
                     out.moment("conform.said").why("event").data(shown(event)?);
                 }
-                Deed::Show { .. } => {
+                Deed::Show { show: Value::Bool(true) } => {
                     let data = json!({"count": kept.count, "value": kept.value, "key": event.key()});
                     out.moment("conform.said").why("state").data(data);
                 }
@@ -126,8 +122,11 @@ impl Rule for Conform {
                         moment.expires_at(expires);
                     }
                 }
-                Deed::Forget { .. } => forgotten = true,
+                Deed::Forget { forget: true } => forgotten = true,
                 Deed::Fail { fail } => return Err(Error::new(fail)),
+                Deed::Show { .. } | Deed::Greet { .. } | Deed::Forget { .. } => {
+                    return Err(Error::new("there is no such deed"));
+                }
             }
         }
         if forgotten {
@@ -154,6 +153,18 @@ impl Rule for Conform {
             .data(json!({"action": outcome.action(), "reference": outcome.reference(), "answer": answer}));
         Ok(())
     }
+
+    /// Version 1 was the count, as decimal digits and nothing else.
+    fn migrate(&self, from_version: u32, _: &str, state: &[u8]) -> Result<Option<Kept>> {
+        let text = std::str::from_utf8(state).unwrap_or_default();
+        if from_version == 1 && text == "forget" {
+            return Ok(None);
+        }
+        let is_count = (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let count = text.parse().ok().filter(|_| from_version == 1 && is_count);
+        let count = count.ok_or_else(|| Error::new("the state is no count"))?;
+        Ok(Some(Kept { count, value: Value::Null }))
+    }
 }
 
 fn shown(event: &Event) -> Result<Value> {
@@ -171,6 +182,7 @@ fn shown(event: &Event) -> Result<Value> {
 
 export_rule!(
     Conform,
+    migrates,
     on("conform.*")
         .attribute("id")
         .attribute("type")
@@ -181,4 +193,5 @@ export_rule!(
         .moment("conform.acted")
         .action("conform.do")
         .action("conform.tell")
+        .state_version(2)
 );
