@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod embed;
 mod faults;
+mod go;
 mod guests;
 mod hostile;
 mod kept;
