@@ -25,11 +25,7 @@ func configure[S any](defaults Rule[S], configuration []byte) (Rule[S], error) {
 	decoder := json.NewDecoder(bytes.NewReader(configuration))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(configured.Interface()); err != nil {
-		var mismatch *json.UnmarshalTypeError
-		if errors.As(err, &mismatch) && mismatch.Field != "" {
-			err = fmt.Errorf("`%s` is a %s: it must be of type %s", mismatch.Field, mismatch.Value, mismatch.Type)
-		}
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, fmt.Errorf("configuration: %w", readable(err))
 	}
 	if !isPointer {
 		configured = configured.Elem()
@@ -41,6 +37,41 @@ func configure[S any](defaults Rule[S], configuration []byte) (Rule[S], error) {
 		}
 	}
 	return rule, nil
+}
+
+// readable says of a value that it is of another type than it should be, without words of Go's.
+func readable(err error) error {
+	var mismatch *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &mismatch):
+		return err
+	case mismatch.Field == "":
+		return fmt.Errorf("it is a JSON %s: it must be %s", mismatch.Value, wanted(mismatch.Type))
+	default:
+		return fmt.Errorf("`%s` is a JSON %s: it must be %s", mismatch.Field, mismatch.Value, wanted(mismatch.Type))
+	}
+}
+
+// wanted is what JSON calls a type.
+func wanted(kind reflect.Type) string {
+	switch kind.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number from 0 on"
+	default:
+		return "a " + kind.String()
+	}
 }
 
 // checkFields finds what encoding/json lets pass: a field that is missing, null, or written in another case.

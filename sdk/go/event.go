@@ -175,7 +175,7 @@ func unmarshal(whose string, data contract.Data, to any) error {
 		return err
 	}
 	if err := json.Unmarshal(text, to); err != nil {
-		return fmt.Errorf("%s: %w", whose, err)
+		return fmt.Errorf("%s: %w", whose, readable(err))
 	}
 	return nil
 }

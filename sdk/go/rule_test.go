@@ -261,10 +261,10 @@ func TestConfigurationErrorsNameTheField(t *testing.T) {
 	names := "`greeting`, `limit`, `ratio`, `more`"
 	for text, says := range map[string]string{
 		`{"limit": -1}`:          "configuration: `limit` is below 0",
-		`{"limit": 1.5}`:         "configuration: `limit` is a number 1.5: it must be of type int",
-		`{"limit": "1"}`:         "configuration: `limit` is a string: it must be of type int",
+		`{"limit": 1.5}`:         "configuration: `limit` is a JSON number 1.5: it must be a whole number",
+		`{"limit": "1"}`:         "configuration: `limit` is a JSON string: it must be a whole number",
 		`{"limit": null}`:        "configuration: `limit` is null: it must be a value, or not be there",
-		`{"more": {"a": "x"}}`:   "configuration: `more.a` is a string: it must be of type int",
+		`{"more": {"a": "x"}}`:   "configuration: `more.a` is a JSON string: it must be a whole number",
 		`{"Limit": 1}`:           "configuration: `Limit` is unknown: there is " + names,
 		`{"ignored": 1}`:         "configuration: `ignored` is unknown: there is " + names,
 		`[]`:                     "configuration is []: it must be an object",
