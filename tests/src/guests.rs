@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use carpe::sandbox::SandboxOptions;
 
 /// The guests that tests use: [`guest`] builds no other.
-pub const GUESTS: [&str; 11] = [
+pub const GUESTS: [&str; 12] = [
     "conform",
     "conform-before",
+    "conform-go",
     "conform-javascript",
     "conform-plain",
     "conform-python",
@@ -22,7 +23,7 @@ pub const GUESTS: [&str; 11] = [
 ];
 
 /// The files that a rule's folder has one of.
-pub const MANIFESTS: [&str; 3] = ["Cargo.toml", "package.json", "pyproject.toml"];
+pub const MANIFESTS: [&str; 4] = ["Cargo.toml", "go.mod", "package.json", "pyproject.toml"];
 
 /// The repository.
 pub fn root() -> PathBuf {

@@ -211,3 +211,25 @@ fn medication() {
         }
     });
 }
+
+#[test]
+fn conform_in_go() {
+    check(&guest("conform-go"), r#"{"greeting":"Hello"}"#, 7, |chance| {
+        let (n, ms) = (chance.below(20), chance.below(100_000));
+        let deed = match chance.below(7) {
+            0 => format!(r#"{{"set":{{"n":{n},"text":"日本"}}}}"#),
+            1 => format!(r#"{{"timer":"t{n}","in":{ms}}}"#),
+            2 => r#"{"cancel":"t1"},{"forget":true}"#.to_owned(),
+            3 => format!(r#"{{"act":"r{n}","data":[{ms}],"about":"somebody","expires":{BEGINNING}}}"#),
+            4 => r#"{"fail":"told: é"}"#.to_owned(),
+            5 => r#"{"show":"event"}"#.to_owned(),
+            _ => r#"{"show":true},{"say":"ä","data":null}"#.to_owned(),
+        };
+        let data = spoilt(chance, format!(r#"{{"do":[{deed}]}}"#));
+        if chance.percent(20) {
+            return (1, Vec::new(), data);
+        }
+        let id = chance.percent(80).then(|| format!("id-{}", chance.below(9)));
+        (0, vec![Some("conform.x".to_owned()), id, None], data)
+    });
+}

@@ -8,6 +8,7 @@ mod crash;
 mod embed;
 mod faults;
 mod filters;
+mod go;
 mod guests;
 mod hostile;
 mod kept;

@@ -43,6 +43,16 @@ pub enum BuildError {
         /// What to do.
         remedy: String,
     },
+    /// A tool that is needed is too old.
+    #[error("{} is too old ({said}): {remedy}", path.display())]
+    OldTool {
+        /// Where it is.
+        path: PathBuf,
+        /// What it says of itself.
+        said: String,
+        /// What to do.
+        remedy: String,
+    },
     /// Cargo or rustc could not be started.
     #[error("cannot start `{program}`: is Rust installed, and on the path? See https://rustup.rs")]
     NoToolchain {

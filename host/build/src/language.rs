@@ -14,13 +14,16 @@ pub enum Language {
     JavaScript,
     /// A Python project.
     Python,
+    /// A Go module.
+    Go,
 }
 
 /// Each language by the file that a folder of it has. The first that is there counts: a package of another language may
 /// have a package.json for its tools.
-const MANIFESTS: [(&str, Language); 3] = [
+const MANIFESTS: [(&str, Language); 4] = [
     ("Cargo.toml", Language::Rust),
     ("pyproject.toml", Language::Python),
+    ("go.mod", Language::Go),
     ("package.json", Language::JavaScript),
 ];
 

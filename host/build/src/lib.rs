@@ -1,4 +1,4 @@
-//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript or Python, to a component that the
+//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript, Python or Go, to a component that the
 //! host loads.
 //!
 //! ```no_run
@@ -13,6 +13,7 @@
 
 mod cargo;
 mod error;
+mod go;
 mod javascript;
 mod language;
 mod python;
@@ -37,8 +38,8 @@ pub struct Options {
     /// `plugins/NAME/` gives `plugins/NAME.wasm`.
     pub out: Option<PathBuf>,
     /// Where tools keep what they make on the way. Rust: builds that share it compile what they have in common once.
-    /// Python: a component whose sources are still the same is taken from it. Default: Cargo's own choice, or `target`
-    /// in the folder.
+    /// Python: a component whose sources are still the same is taken from it. Go: its cache is there. Default: Cargo's
+    /// and Go's own choices, or `target` in the folder.
     pub target_dir: Option<PathBuf>,
     /// Let the tools' progress and warnings go to standard error. Otherwise they are shown only in an error.
     pub verbose: bool,
@@ -66,6 +67,7 @@ pub fn component(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError
         Language::Rust => cargo::build(&folder, options),
         Language::JavaScript => javascript::build(&folder, options),
         Language::Python => python::build(&folder, options),
+        Language::Go => go::build(&folder, options),
     }
 }
 

