@@ -14,14 +14,17 @@ pub enum Language {
     JavaScript,
     /// A Python project.
     Python,
+    /// C or C++: sources that `rule.toml` names.
+    C,
 }
 
 /// Each language by the file that a folder of it has. The first that is there counts: a package of another language may
 /// have a package.json for its tools.
-const MANIFESTS: [(&str, Language); 3] = [
+const MANIFESTS: [(&str, Language); 4] = [
     ("Cargo.toml", Language::Rust),
     ("pyproject.toml", Language::Python),
     ("package.json", Language::JavaScript),
+    ("rule.toml", Language::C),
 ];
 
 impl Language {

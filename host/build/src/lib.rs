@@ -1,4 +1,4 @@
-//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript or Python, to a component that the
+//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript, Python or C, to a component that the
 //! host loads.
 //!
 //! ```no_run
@@ -11,6 +11,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod c;
 mod cargo;
 mod error;
 mod javascript;
@@ -61,6 +62,7 @@ pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
         Language::Rust => cargo::build(&folder, options)?,
         Language::JavaScript => javascript::build(&folder, options)?,
         Language::Python => python::build(&folder, options)?,
+        Language::C => c::build(&folder)?,
     };
     let out = out_path(&folder, options);
     write_atomically(&out, &component).map_err(|source| BuildError::Io {
