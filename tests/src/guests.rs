@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use carpe::sandbox::SandboxOptions;
 
 /// The guests that tests use: [`guest`] builds no other.
-pub const GUESTS: [&str; 9] = [
+pub const GUESTS: [&str; 10] = [
     "conform",
+    "conform-c",
     "conform-javascript",
     "conform-python",
     "counter",
@@ -20,7 +21,7 @@ pub const GUESTS: [&str; 9] = [
 ];
 
 /// The files that a rule's folder has one of.
-pub const MANIFESTS: [&str; 3] = ["Cargo.toml", "package.json", "pyproject.toml"];
+pub const MANIFESTS: [&str; 4] = ["Cargo.toml", "package.json", "pyproject.toml", "rule.toml"];
 
 /// The repository.
 pub fn root() -> PathBuf {

@@ -10,8 +10,12 @@ use carpe_tests::guests::{component, root, sandbox};
 use serde_json::{Value, json};
 
 /// The rule `conform`, by each route.
-const GUESTS: &[&str] =
-    &["tests/guests/conform", "tests/guests/conform-javascript", "tests/guests/conform-python"];
+const GUESTS: &[&str] = &[
+    "tests/guests/conform",
+    "tests/guests/conform-c",
+    "tests/guests/conform-javascript",
+    "tests/guests/conform-python",
+];
 
 /// A story's folder.
 fn stories() -> Vec<PathBuf> {
