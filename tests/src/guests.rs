@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use carpe::sandbox::SandboxOptions;
 
 /// The guests that tests use: [`guest`] builds no other.
-pub const GUESTS: [&str; 12] = [
+pub const GUESTS: [&str; 13] = [
     "conform",
     "conform-before",
+    "conform-c",
     "conform-go",
     "conform-javascript",
     "conform-plain",
@@ -23,7 +24,7 @@ pub const GUESTS: [&str; 12] = [
 ];
 
 /// The files that a rule's folder has one of.
-pub const MANIFESTS: [&str; 4] = ["Cargo.toml", "go.mod", "package.json", "pyproject.toml"];
+pub const MANIFESTS: [&str; 5] = ["Cargo.toml", "go.mod", "package.json", "pyproject.toml", "rule.toml"];
 
 /// The repository.
 pub fn root() -> PathBuf {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 /// The rule `conform`, by each route.
 const GUESTS: &[&str] = &[
     "tests/guests/conform",
+    "tests/guests/conform-c",
     "tests/guests/conform-go",
     "tests/guests/conform-javascript",
     "tests/guests/conform-plain",

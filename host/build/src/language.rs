@@ -16,15 +16,18 @@ pub enum Language {
     Python,
     /// A Go module.
     Go,
+    /// C or C++: sources that `rule.toml` names.
+    C,
 }
 
 /// Each language by the file that a folder of it has. The first that is there counts: a package of another language may
 /// have a package.json for its tools.
-const MANIFESTS: [(&str, Language); 4] = [
+const MANIFESTS: [(&str, Language); 5] = [
     ("Cargo.toml", Language::Rust),
     ("pyproject.toml", Language::Python),
     ("go.mod", Language::Go),
     ("package.json", Language::JavaScript),
+    ("rule.toml", Language::C),
 ];
 
 impl Language {

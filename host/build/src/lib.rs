@@ -1,4 +1,4 @@
-//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript, Python or Go, to a component that the
+//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript, Python, Go or C, to a component that the
 //! host loads.
 //!
 //! ```no_run
@@ -11,6 +11,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod c;
 mod cargo;
 mod error;
 mod go;
@@ -68,6 +69,7 @@ pub fn component(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError
         Language::JavaScript => javascript::build(&folder, options),
         Language::Python => python::build(&folder, options),
         Language::Go => go::build(&folder, options),
+        Language::C => c::build(&folder),
     }
 }
 

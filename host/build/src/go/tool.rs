@@ -50,11 +50,9 @@ impl Tool {
         })?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         match version(&said) {
-            Some(version) if version < OLDEST => Err(BuildError::OldTool {
-                path: tool.path,
-                said: said.trim().to_owned(),
-                remedy,
-            }),
+            Some(version) if version < OLDEST => {
+                Err(BuildError::OldTool { path: tool.path, said: said.trim().to_owned(), remedy })
+            }
             _ => Ok(tool),
         }
     }
