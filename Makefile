@@ -21,7 +21,7 @@ MINUTES := 3
 help:           ## list what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
 
-setup: setup-rust $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what building plugins in Rust, JavaScript and Python needs
+setup: setup-rust $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what building plugins in Rust, JavaScript, Python and C needs
 
 setup-rust:     ## the same for Rust alone
 	rustup target add wasm32-unknown-unknown
@@ -30,9 +30,9 @@ setup-rust:     ## the same for Rust alone
 	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
-.venv/installed: sdk/python/requirements-dev.txt
+.venv/installed: sdk/python/requirements-dev.txt sdk/c/requirements-dev.txt
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	.venv/bin/pip install --quiet --disable-pip-version-check $(^:%=--requirement %)
 	touch $@
 
 build:          ## the command: target/debug/carpe
@@ -54,6 +54,8 @@ test: setup     ## all tests
 	cd plugins/shop-nearby && npm test && npm run types
 	cd sdk/python && $(PYTHON) -m pytest && $(PYTHON) -m mypy
 	cd plugins/viral-video && $(PYTHON) -m pytest
+	$(MAKE) -C sdk/c test
+	$(MAKE) -C plugins/traffic-lights test
 	$(MAKE) crash
 	$(MAKE) soak
 

@@ -15,8 +15,9 @@ use crate::rules::component;
 use crate::times::{in_turn, median};
 
 /// Each language, and where the rule `rising` is in it, from the repository's root.
-const LANGUAGES: [(&str, &str); 3] = [
+const LANGUAGES: [(&str, &str); 4] = [
     ("rust", "bench/guests/rising"),
+    ("c", "bench/guests/rising-c"),
     ("javascript", "bench/guests/rising-javascript"),
     ("python", "bench/guests/rising-python"),
 ];

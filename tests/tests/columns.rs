@@ -233,3 +233,17 @@ fn conform_in_go() {
         (0, vec![Some("conform.x".to_owned()), id, None], data)
     });
 }
+
+/// Written in C: there the SDK lowers the contract itself.
+#[test]
+fn traffic_lights() {
+    check(&component("plugins/traffic-lights"), "{}", 7, |chance| {
+        let vehicle = chance.below(4);
+        let approach = if chance.percent(50) { "north" } else { "\u{e9}\\u0000" };
+        let (distance, speed) = (chance.below(5_500), chance.below(100));
+        let data = format!(
+            r#"{{"vehicle":"v{vehicle}","approach":"{approach}","distance_m":{distance},"speed_kmh":{speed}}}"#
+        );
+        (u32::from(chance.percent(20)), Vec::new(), spoilt(chance, data))
+    });
+}

@@ -144,11 +144,12 @@ pub(crate) enum NewLanguage {
     Javascript,
     Typescript,
     Python,
+    C,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
-    /// A folder with the Cargo.toml of a rule in Rust, or the pyproject.toml of one in Python
+    /// A folder with the Cargo.toml of a rule in Rust, the pyproject.toml of one in Python, or the rule.toml of one in C
     pub(crate) folder: PathBuf,
     /// Where the component goes: a file, or a folder that exists [default: beside the folder of source]
     #[arg(long, short, value_name = "PATH")]

@@ -3,12 +3,12 @@
 
 struct conform {
     carpe_text greeting;
-    uint32_t limit;
+    uint64_t limit;
 };
 CARPE_TYPE(configuration, struct conform, CARPE_REQUIRED(struct conform, greeting), CARPE_FIELD(struct conform, limit));
 
 struct memory {
-    uint32_t count;
+    uint64_t count;
     const carpe_value *value;
 };
 CARPE_TYPE(memory, struct memory, CARPE_FIELD(struct memory, count), CARPE_FIELD(struct memory, value));
@@ -64,25 +64,36 @@ static void show_state(const carpe_event *event, const struct memory *memory, ca
     carpe_moment_data(carpe_occurred(out, "conform.said", "state"), data);
 }
 
+// Is there a whole number from 0 on?
+static bool whole(const carpe_value *deed, const char *pointer, int64_t *number) {
+    return carpe_value_integer(carpe_value_at(deed, pointer), number) && *number >= 0;
+}
+
 static bool act(const carpe_value *deed, carpe_text reference, carpe_output *out) {
     carpe_moment *moment = carpe_occurred(out, "conform.acted", "acted");
     carpe_moment_action_value(moment, "conform.do", reference.bytes, carpe_value_at(deed, "/data"));
     carpe_moment_action(moment, "conform.tell", NULL, NULL);
-    carpe_text subject;
-    if (text(deed, "/about", &subject)) carpe_moment_subject(moment, subject.bytes);
-    int64_t expires;
-    if (carpe_value_integer(carpe_value_at(deed, "/expires"), &expires)) carpe_moment_expires_at(moment, expires);
+    if (carpe_value_at(deed, "/about") != NULL) {
+        carpe_text subject;
+        if (!text(deed, "/about", &subject)) return carpe_fail(out, "`about` is no string");
+        carpe_moment_subject(moment, subject.bytes);
+    }
+    if (carpe_value_at(deed, "/expires") != NULL) {
+        int64_t expires;
+        if (!whole(deed, "/expires", &expires)) return carpe_fail(out, "`expires` is no instant");
+        carpe_moment_expires_at(moment, expires);
+    }
     return true;
 }
 
 static bool set_timer(const carpe_value *deed, carpe_text name, carpe_output *out) {
-    int64_t instant;
-    if (carpe_value_integer(carpe_value_at(deed, "/at"), &instant)) {
-        carpe_timer_at(out, name.bytes, instant);
+    int64_t number;
+    if (whole(deed, "/at", &number)) {
+        carpe_timer_at(out, name.bytes, number);
         return true;
     }
-    if (carpe_value_integer(carpe_value_at(deed, "/in"), &instant)) {
-        carpe_timer_in(out, name.bytes, instant);
+    if (whole(deed, "/in", &number)) {
+        carpe_timer_in(out, name.bytes, number);
         return true;
     }
     return carpe_fail(out, "a timer has no `at` and no `in`");
@@ -131,7 +142,9 @@ static bool on_event(const void *configuration, const carpe_event *event, void *
     const struct conform *rule = configuration;
     struct memory *memory = state;
     memory->count++;
-    if (memory->count > rule->limit) return carpe_fail(out, "more than %u events", rule->limit);
+    if (memory->count > rule->limit) {
+        return carpe_fail(out, "more than %llu events", (unsigned long long)rule->limit);
+    }
     const carpe_value *told;
     if (!carpe_event_value(event, "", &told)) return false;
     if (!carpe_value_is_object(told)) return carpe_fail(out, "the data is no object");
@@ -170,6 +183,24 @@ static bool on_outcome(const void *configuration, const carpe_outcome *outcome, 
     return true;
 }
 
+static bool migrate(const void *configuration, uint32_t from_version, carpe_text key, carpe_text before, void *state,
+                    carpe_output *out) {
+    (void)configuration;
+    (void)key;
+    struct memory *memory = state;
+    if (from_version == 1 && carpe_text_is(before, "forget")) {
+        carpe_forget(out);
+        return true;
+    }
+    bool is_count = from_version == 1 && before.length > 0 && before.length <= 15;
+    for (size_t place = 0; is_count && place < before.length; place++) {
+        char digit = before.bytes[place];
+        is_count = digit >= '0' && digit <= '9';
+        memory->count = memory->count * 10 + (uint64_t)(digit - '0');
+    }
+    return is_count || carpe_fail(out, "the state is no count");
+}
+
 const carpe_rule carpe_exported_rule = {
     .configuration = &configuration,
     .default_configuration = &(const struct conform){.limit = 1000},
@@ -178,6 +209,8 @@ const carpe_rule carpe_exported_rule = {
     .on_event = on_event,
     .on_timer = on_timer,
     .on_outcome = on_outcome,
+    .migrate = migrate,
+    .state_version = 2,
     .subscriptions = CARPE_ON({.event_type = "conform.*", .attributes = CARPE_NAMES("id", "type", "note")},
                               {.event_type = "other", .keyed_by_data = "/about/id"}),
     .moments = CARPE_NAMES("conform.said", "conform.acted"),

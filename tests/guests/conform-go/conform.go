@@ -4,9 +4,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"carpe"
+	_ "carpe/migration"
 )
 
 // Conform is the operator's configuration.
@@ -28,7 +30,8 @@ var plugin = carpe.Export(Conform{Limit: 1000}, carpe.Describe("conform", "1.0.0
 	On("conform.*").Attribute("id").Attribute("type").Attribute("note").
 	On("other").KeyedByData("/about/id").
 	Moment("conform.said").Moment("conform.acted").
-	Action("conform.do").Action("conform.tell"))
+	Action("conform.do").Action("conform.tell").
+	StateVersion(2))
 
 func main() {}
 
@@ -89,7 +92,24 @@ func (rule Conform) OnOutcome(outcome *carpe.Outcome, _ *Memory, out *carpe.Outp
 	return nil
 }
 
+// Migrate reads version 1: the count in decimal digits, and nothing else.
+func (rule Conform) Migrate(fromVersion uint32, _ string, state []byte) (*Memory, error) {
+	if fromVersion == 1 && string(state) == "forget" {
+		return nil, nil
+	}
+	count, err := strconv.ParseUint(string(state), 10, 64)
+	if fromVersion != 1 || err != nil || len(state) > 15 {
+		return nil, carpe.Failure("the state is no count")
+	}
+	return &Memory{Count: count}, nil
+}
+
 func deedsOf(event *carpe.Event) ([]Deed, error) {
+	// What is kept as it is written may hold a number that is none: this finds it.
+	var all any
+	if err := event.Data(&all); err != nil {
+		return nil, err
+	}
 	var data map[string]json.RawMessage
 	if err := event.Data(&data); err != nil {
 		return nil, err
@@ -129,10 +149,16 @@ func (rule Conform) doKind(kind string, deed Deed, event *carpe.Event, memory *M
 			said.Data(data)
 		}
 	case "greet":
+		if err := isTrue(deed, "greet"); err != nil {
+			return err
+		}
 		out.Moment("conform.said").Why(rule.Greeting + ", " + event.Key())
 	case "show":
 		if string(deed["show"]) == `"event"` {
 			return show(event, out)
+		}
+		if err := isTrue(deed, "show"); err != nil {
+			return err
 		}
 		facts := carpe.Object{"count": memory.Count, "value": memory.Value, "key": event.Key()}
 		out.Moment("conform.said").Why("state").Data(facts)
@@ -148,6 +174,8 @@ func (rule Conform) doKind(kind string, deed Deed, event *carpe.Event, memory *M
 		out.Timer(name).Cancel()
 	case "act":
 		return act(deed, out)
+	case "forget":
+		return isTrue(deed, "forget")
 	case "fail":
 		message, err := member[string](deed, "fail")
 		if err != nil {
@@ -182,14 +210,14 @@ func setTimer(deed Deed, out *carpe.Output) error {
 		return err
 	}
 	if _, is := deed["at"]; is {
-		at, err := member[carpe.Instant](deed, "at")
+		at, err := whole(deed, "at")
 		if err != nil {
 			return err
 		}
-		out.Timer(name).At(at)
+		out.Timer(name).At(carpe.Instant(at))
 		return nil
 	}
-	milliseconds, err := member[int64](deed, "in")
+	milliseconds, err := whole(deed, "in")
 	if err != nil {
 		return err
 	}
@@ -211,18 +239,38 @@ func act(deed Deed, out *carpe.Output) error {
 		acted.Subject(subject)
 	}
 	if _, is := deed["expires"]; is {
-		instant, err := member[carpe.Instant](deed, "expires")
+		instant, err := whole(deed, "expires")
 		if err != nil {
 			return err
 		}
-		acted.ExpiresAt(instant)
+		acted.ExpiresAt(carpe.Instant(instant))
 	}
 	acted.ActionWithOutcome("conform.do", reference, deed["data"])
 	acted.Action("conform.tell", carpe.Object{})
 	return nil
 }
 
+func isTrue(deed Deed, name string) error {
+	if string(deed[name]) != "true" {
+		return fmt.Errorf("`%s` of a deed is not true", name)
+	}
+	return nil
+}
+
+// A whole number from 0 on.
+func whole(deed Deed, name string) (int64, error) {
+	value, err := member[int64](deed, name)
+	if err == nil && value < 0 {
+		err = fmt.Errorf("`%s` of a deed is %d", name, value)
+	}
+	return value, err
+}
+
 func member[T any](deed Deed, name string) (value T, err error) {
+	// For which a value stays as it is.
+	if string(deed[name]) == "null" {
+		return value, fmt.Errorf("`%s` of a deed is null", name)
+	}
 	if err := json.Unmarshal(deed[name], &value); err != nil {
 		return value, fmt.Errorf("`%s` of a deed: %w", name, err)
 	}

@@ -54,6 +54,12 @@ impl NewLanguage {
                 "{{module}}.py" from "python/rule.py",
                 "test_{{module}}.py" from "python/test_rule.py",
             ],
+            NewLanguage::C => template![
+                "rule.toml" from "c/rule.toml",
+                "rule.c" from "c/rule.c",
+                "test_rule.c" from "c/test_rule.c",
+                "Makefile" from "c/Makefile",
+            ],
         }
     }
 
@@ -67,6 +73,10 @@ impl NewLanguage {
             NewLanguage::Python => (
                 "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1 pytest==8.4.2    # once\n",
                 ".venv/bin/python -m pytest    # the rule's own tests, natively",
+            ),
+            NewLanguage::C => (
+                "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.1    # once\n",
+                "make test            # the rule's own tests, natively",
             ),
         }
     }

@@ -71,6 +71,13 @@ fn in_python() {
 }
 
 #[test]
+fn in_c() {
+    let place = made("c", Some((".venv", ".venv")));
+    passes(&place, "make", &["test"]);
+    tells(&place);
+}
+
+#[test]
 fn nothing_is_written_over_and_a_name_is_one() {
     let place = Place::new();
     place.carpe(&["new", "rule"]).expect(0);
