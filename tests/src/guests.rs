@@ -22,7 +22,7 @@ pub const GUESTS: [&str; 11] = [
 ];
 
 /// The files that a rule's folder has one of.
-pub const MANIFESTS: [&str; 3] = ["Cargo.toml", "package.json", "pyproject.toml"];
+pub const MANIFESTS: [&str; 4] = ["Cargo.toml", "package.json", "pyproject.toml", "rule.wat"];
 
 /// The repository.
 pub fn root() -> PathBuf {

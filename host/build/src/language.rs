@@ -14,14 +14,17 @@ pub enum Language {
     JavaScript,
     /// A Python project.
     Python,
+    /// WebAssembly text.
+    Text,
 }
 
 /// Each language by the file that a folder of it has. The first that is there counts: a package of another language may
 /// have a package.json for its tools.
-const MANIFESTS: [(&str, Language); 3] = [
+const MANIFESTS: [(&str, Language); 4] = [
     ("Cargo.toml", Language::Rust),
     ("pyproject.toml", Language::Python),
     ("package.json", Language::JavaScript),
+    (crate::text::FILE, Language::Text),
 ];
 
 impl Language {

@@ -1,5 +1,5 @@
-//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript or Python, to a component that the
-//! host loads.
+//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript, Python or WebAssembly text, to a component
+//! that the host loads.
 //!
 //! ```no_run
 //! use carpe_build::{Options, build};
@@ -16,6 +16,7 @@ mod error;
 mod javascript;
 mod language;
 mod python;
+mod text;
 mod wit;
 
 use std::fs;
@@ -61,6 +62,7 @@ pub fn build(folder: &Path, options: &Options) -> Result<PathBuf, BuildError> {
         Language::Rust => cargo::build(&folder, options)?,
         Language::JavaScript => javascript::build(&folder, options)?,
         Language::Python => python::build(&folder, options)?,
+        Language::Text => text::build(&folder)?,
     };
     let out = out_path(&folder, options);
     write_atomically(&out, &component).map_err(|source| BuildError::Io {
