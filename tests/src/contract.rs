@@ -15,7 +15,8 @@ use crate::guests::root;
 /// What stands before all that comes from the comments.
 const INTRODUCTION: &str = "\
 What passes between the host and a plugin. [The SDKs](../sdk) do this for an author; a plugin can as well be written against it
-without one, in any language that makes components: [door-left-open](../plugins/door-left-open) is, in Rust.
+without one, in any language that makes components: [door-left-open](../plugins/door-left-open) is, in Rust, and
+[doorbell](../plugins/doorbell), which shows how values lie in memory.
 
 This page is made from the comments in [`wit/`](../wit): change those, and then run `cargo run -p carpe-tests --bin contract`.
 ";

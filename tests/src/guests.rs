@@ -24,7 +24,8 @@ pub const GUESTS: [&str; 13] = [
 ];
 
 /// The files that a rule's folder has one of.
-pub const MANIFESTS: [&str; 5] = ["Cargo.toml", "go.mod", "package.json", "pyproject.toml", "rule.toml"];
+pub const MANIFESTS: [&str; 6] =
+    ["Cargo.toml", "go.mod", "package.json", "pyproject.toml", "rule.toml", "rule.wat"];
 
 /// The repository.
 pub fn root() -> PathBuf {

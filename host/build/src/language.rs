@@ -18,16 +18,19 @@ pub enum Language {
     Go,
     /// C or C++: sources that `rule.toml` names.
     C,
+    /// WebAssembly text.
+    Text,
 }
 
 /// Each language by the file that a folder of it has. The first that is there counts: a package of another language may
 /// have a package.json for its tools.
-const MANIFESTS: [(&str, Language); 5] = [
+const MANIFESTS: [(&str, Language); 6] = [
     ("Cargo.toml", Language::Rust),
     ("pyproject.toml", Language::Python),
     ("go.mod", Language::Go),
     ("package.json", Language::JavaScript),
     ("rule.toml", Language::C),
+    (crate::text::FILE, Language::Text),
 ];
 
 impl Language {

@@ -1,5 +1,5 @@
-//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript, Python, Go or C, to a component that the
-//! host loads.
+//! Builds Carpe's plugins: from a folder of source, in Rust, JavaScript, TypeScript, Python, Go, C or WebAssembly text, to a
+//! component that the host loads.
 //!
 //! ```no_run
 //! use carpe_build::{Options, build};
@@ -18,6 +18,7 @@ mod go;
 mod javascript;
 mod language;
 mod python;
+mod text;
 mod wit;
 
 use std::fs;
@@ -70,6 +71,7 @@ pub fn component(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError
         Language::Python => python::build(&folder, options),
         Language::Go => go::build(&folder, options),
         Language::C => c::build(&folder),
+        Language::Text => text::build(&folder),
     }
 }
 

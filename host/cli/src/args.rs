@@ -149,7 +149,7 @@ pub(crate) enum NewLanguage {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
-    /// A folder with the Cargo.toml of a rule in Rust, the pyproject.toml of one in Python, or the rule.toml of one in C
+    /// The rule's folder: with a Cargo.toml, package.json, pyproject.toml, go.mod, rule.toml (C, C++) or rule.wat
     pub(crate) folder: PathBuf,
     /// Where the component goes: a file, or a folder that exists [default: beside the folder of source]
     #[arg(long, short, value_name = "PATH")]

@@ -53,10 +53,12 @@ fn every_plugin_needs_nothing_but_the_log() {
                 );
             }
             assert!(exports.contains("carpe:rule/rule@0.1.0"), "{} exports {exports:?}", folder.display());
-            // All but the one that is written without the SDK.
+            // All that are written with the SDK.
             let has_columns = exports.contains("carpe:rule/columns@0.1.0");
-            assert_eq!(has_columns, !folder.ends_with("hostile"), "{}", folder.display());
-            let migrates = folder.ends_with("counter-migrating");
+            let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+            assert_eq!(has_columns, manifest.contains("carpe-sdk"), "{}", folder.display());
+            let migrates =
+                ["conform", "conform-plain", "counter-migrating"].iter().any(|name| folder.ends_with(name));
             assert_eq!(exports.contains("carpe:rule/migration@0.1.0"), migrates, "{}", folder.display());
         }
     }
@@ -130,9 +132,9 @@ fn python_options(out: &Path) -> Options {
 #[test]
 fn a_python_rule_needs_nothing_but_the_log_and_is_the_same_twice() {
     let out = tempfile::tempdir().unwrap();
-    let folder = Path::new(ROOT).join("tests/guests/conform-python");
+    let folder = Path::new(ROOT).join("plugins/viral-video");
     let component = build(&folder, &python_options(out.path())).unwrap();
-    assert_eq!(component.file_name().unwrap(), "conform-python.wasm");
+    assert_eq!(component.file_name().unwrap(), "viral-video.wasm");
     let first = fs::read(&component).unwrap();
     let (imports, exports) = interfaces(&first);
     for import in imports {
@@ -140,7 +142,10 @@ fn a_python_rule_needs_nothing_but_the_log_and_is_the_same_twice() {
     }
     assert!(exports.contains("carpe:rule/rule@0.1.0"), "{exports:?}");
     assert!(!exports.contains("carpe:rule/migration@0.1.0"), "{exports:?}");
-    assert!(!folder.join("__pycache__/conform.cpython-314.pyc").exists(), "nothing is left in the folder");
+    assert!(
+        !folder.join("__pycache__/viral_video.cpython-314.pyc").exists(),
+        "nothing is left in the folder"
+    );
 
     fs::remove_file(&component).unwrap();
     build(&folder, &python_options(out.path())).unwrap();
@@ -186,4 +191,35 @@ fn a_folder_without_source_is_said_so() {
         error.contains("holds no rule: it has none of Cargo.toml, pyproject.toml, package.json, rule.toml"),
         "{error}"
     );
+}
+
+/// A module gets its world by what it exports; a component is taken as it is.
+#[test]
+fn text_is_translated() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.wasm");
+    let exports = |text: &str| {
+        fs::write(folder.path().join("rule.wat"), text).unwrap();
+        let built = build(folder.path(), &options(&out))?;
+        Ok::<_, BuildError>(interfaces(&fs::read(built).unwrap()).1)
+    };
+    let rule = fs::read_to_string(Path::new(ROOT).join("plugins/doorbell/rule.wat")).unwrap();
+    assert_eq!(exports(&rule).unwrap(), BTreeSet::from(["carpe:rule/rule@0.1.0".to_owned()]));
+    let component = fs::read(&out).unwrap();
+
+    let body = rule.trim_end().strip_suffix(')').unwrap();
+    let migration = r#"(func (export "carpe:rule/migration@0.1.0#migrate")
+        (param i32 i32 i32 i32 i32) (result i32) unreachable)"#;
+    assert!(exports(&format!("{body} {migration})")).unwrap().contains("carpe:rule/migration@0.1.0"));
+
+    let bytes: String = component.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    assert!(exports(&format!("(component binary \"{bytes}\")")).unwrap().contains("carpe:rule/rule@0.1.0"));
+    assert_eq!(fs::read(&out).unwrap(), component);
+
+    let error = exports("(module\n  (func (result i32)))").unwrap_err();
+    assert!(matches!(error, BuildError::NotAPlugin(_)), "{error}");
+    let error = exports("(component)").unwrap_err();
+    assert!(matches!(error, BuildError::NotAPlugin(_)), "{error}");
+    let error = exports("(module\n  (fun))").unwrap_err();
+    assert!(error.to_string().contains("rule.wat:2:4"), "{error}");
 }

@@ -62,3 +62,22 @@ fn what_is_no_story_is_named() {
     let said = test(&[]).expect(1);
     assert!(said.out.contains("unknown field `alert`"), "{}", said.out);
 }
+
+#[test]
+fn a_rule_goes_on_with_what_a_story_loads() {
+    let place = Place::with(&["flood-alert"]);
+    write(&place, 510);
+    let events = "plugins/flood-alert/scenarios/rises/events.jsonl";
+    let load = |load: &str| {
+        place.write(events, format!("{{\"load\": {load}}}\n{EVENTS}"));
+        place.carpe(&["test", "plugins/flood-alert.wasm"])
+    };
+    load(r#"{"rule": "flood-alert", "plugin": "flood-alert.wasm"}"#).expect(0);
+    let said = load(r#"{"rule": "flood-alert", "configuration": {"alert_cm": 600}}"#).expect(1);
+    assert!(said.out.contains("  - {\"rule\""), "it is not the alert level any more: {}", said.out);
+    let said = load(r#"{"rule": "flood-alert", "plugin": "later.wasm"}"#).expect(1);
+    assert!(said.out.contains("cannot read plugins/later.wasm"), "{}", said.out);
+    let said = load(r#"{"rule": "flood-alert", "configuration": {"alert": 600}}"#).expect(1);
+    let says = "the rule `flood-alert` cannot go on with what is loaded: ";
+    assert!(said.out.contains(says) && said.out.contains("unknown field `alert`"), "{}", said.out);
+}
