@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use carpe_build::{BuildError, Options, build, componentize};
 use wit_component::DecodedWasm;
 
+mod go;
 mod javascript;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -182,7 +183,7 @@ fn a_folder_without_source_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let error = build(folder.path(), &Options::default()).unwrap_err().to_string();
     assert!(
-        error.contains("holds no rule: it has none of Cargo.toml, pyproject.toml, package.json"),
+        error.contains("holds no rule: it has none of Cargo.toml, pyproject.toml, go.mod, package.json"),
         "{error}"
     );
 }
