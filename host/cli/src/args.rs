@@ -138,11 +138,13 @@ pub(crate) enum NewLanguage {
     Javascript,
     Typescript,
     Python,
+    Go,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
-    /// A folder with the Cargo.toml of a rule in Rust, or the pyproject.toml of one in Python
+    /// A folder with the Cargo.toml of a rule in Rust, the pyproject.toml of one in Python, the go.mod of one in Go, or the
+    /// package.json of one in JavaScript or TypeScript
     pub(crate) folder: PathBuf,
     /// Where the component goes: a file, or a folder that exists [default: beside the folder of source]
     #[arg(long, short, value_name = "PATH")]
