@@ -15,10 +15,11 @@ use crate::rules::component;
 use crate::times::{in_turn, median};
 
 /// Each language, and where the rule `rising` is in it, from the repository's root.
-const LANGUAGES: [(&str, &str); 3] = [
+const LANGUAGES: [(&str, &str); 4] = [
     ("rust", "bench/guests/rising"),
     ("javascript", "bench/guests/rising-javascript"),
     ("python", "bench/guests/rising-python"),
+    ("go", "bench/guests/rising-go"),
 ];
 /// Inputs of a batch.
 const BATCHES: [usize; 3] = [1, 64, 1_000];
