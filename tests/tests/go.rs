@@ -20,12 +20,14 @@ fn start(log: &Arc<Lines>) -> Instance {
     let sandbox = Sandbox::new(sandbox()).expect("a sandbox");
     let component = sandbox.load(&guest("conform-go")).expect("loads");
     let log = Arc::clone(log) as Arc<dyn GuestLog>;
-    component.instantiate(r#"{"greeting":"Hello","limit":1000000000}"#, &Limits::default(), log).expect("starts").0
+    component
+        .instantiate(r#"{"greeting":"Hello","limit":1000000000}"#, &Limits::default(), log)
+        .expect("starts")
+        .0
 }
 
 fn event(data: &str) -> Input<'_> {
-    let payload =
-        Payload::Event { subscription: 1, attributes: Vec::new(), data: DataRef::Json(data) };
+    let payload = Payload::Event { subscription: 1, attributes: Vec::new(), data: DataRef::Json(data) };
     Input { key: 0, time: 1, now: 1, payload }
 }
 
@@ -38,7 +40,8 @@ fn many_thousand_batches_of_one_instance_stay_within_its_memory() {
     let mut instance = start(&log);
     let beginning = instance.memory_bytes();
     let long = "x".repeat(200);
-    let say = format!(r#"{{"do":[{{"set":["{long}",{{"a":1}}]}},{{"say":"{long}","data":{{"b":[1,2,3]}}}}]}}"#);
+    let say =
+        format!(r#"{{"do":[{{"set":["{long}",{{"a":1}}]}},{{"say":"{long}","data":{{"b":[1,2,3]}}}}]}}"#);
     let mut state = None;
     let mut half = 0;
     for number in 0..BATCHES {
