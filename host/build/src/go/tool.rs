@@ -79,7 +79,6 @@ fn version(said: &str) -> Option<(u32, u32)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "all of it is test code")]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
