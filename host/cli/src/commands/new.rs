@@ -54,6 +54,11 @@ impl NewLanguage {
                 "{{module}}.py" from "python/rule.py",
                 "test_{{module}}.py" from "python/test_rule.py",
             ],
+            NewLanguage::Go => template![
+                "go.mod" from "go/go.mod",
+                "rule.go" from "go/rule.go",
+                "rule_test.go" from "go/rule_test.go",
+            ],
             NewLanguage::C => template![
                 "rule.toml" from "c/rule.toml",
                 "rule.c" from "c/rule.c",
@@ -74,6 +79,7 @@ impl NewLanguage {
                 "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1 pytest==8.4.2    # once\n",
                 ".venv/bin/python -m pytest    # the rule's own tests, natively",
             ),
+            NewLanguage::Go => ("", "go test              # the rule's own tests, natively: Go from 1.24 on"),
             NewLanguage::C => (
                 "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.1    # once\n",
                 "make test            # the rule's own tests, natively",

@@ -25,7 +25,7 @@ fn made(language: &str, tools: Option<(&str, &str)>) -> Place {
 fn passes(place: &Place, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(place.path("door-left-open"));
-    command.env("CARGO_TARGET_DIR", target());
+    command.env("CARGO_TARGET_DIR", target()).env("GOCACHE", target().join("go"));
     let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let said =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
@@ -68,6 +68,13 @@ fn in_python() {
     let place = made("python", Some((".venv", ".venv")));
     passes(&place, ".venv/bin/python", &["-m", "pytest", "-q"]);
     tells(&place);
+}
+
+#[test]
+fn in_go() {
+    let place = made("go", Some((".venv", ".venv")));
+    passes(&place, ".venv/bin/go", &["test"]);
+    passes(&place, ".venv/bin/go", &["vet"]);
 }
 
 #[test]
