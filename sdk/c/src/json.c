@@ -21,9 +21,35 @@ yyjson_alc arena_allocator(arena *arena) {
     return (yyjson_alc){take, grow, give_back, arena};
 }
 
+// As the other SDKs have it: what walks a value may do so by recursion.
+static const int most_nested = 127;
+
+static bool is_nested_too_deep(carpe_text text) {
+    int depth = 0;
+    bool in_string = false;
+    for (size_t place = 0; place < text.length; place++) {
+        switch (text.bytes[place]) {
+        case '"': in_string = !in_string; break;
+        case '\\': place += in_string; break;
+        case '[':
+        case '{':
+            if (!in_string && ++depth > most_nested) return true;
+            break;
+        case ']':
+        case '}': depth -= !in_string; break;
+        default: break;
+        }
+    }
+    return false;
+}
+
 const yyjson_val *parse_json(arena *arena, carpe_text text, carpe_text *problem) {
     yyjson_alc allocator = arena_allocator(arena);
     yyjson_read_err error;
+    if (is_nested_too_deep(text)) {
+        *problem = format_into(arena, "it is nested more than %d deep", most_nested);
+        return NULL;
+    }
     // It is not written to without YYJSON_READ_INSITU.
     yyjson_doc *document = yyjson_read_opts((char *)text.bytes, text.length, 0, &allocator, &error);
     if (document != NULL) return yyjson_doc_get_root(document);

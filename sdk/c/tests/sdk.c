@@ -273,12 +273,20 @@ static void what_an_event_lacks_is_said(void) {
     }
     CARPE_CHECK(strncmp(tell(test, "{").failures[0], "the event's data is no JSON: ", 29) == 0);
     CARPE_CHECK(tell(test, "{\"do\": \"integer\", \"n\": 3.0}").failure_count == 0);
-    // Deep, but read and passed over without a stack.
+    // Too deep for whoever walks a value by recursion; what stands in strings is not nested.
     size_t deep = 100000;
     char *nested = malloc(2 * deep + 1);
     memset(nested, '[', deep);
     memset(nested + deep, ']', deep);
     nested[2 * deep] = 0;
+    CARPE_CHECK_TEXT(tell(test, nested).failures[0], "the event's data is no JSON: it is nested more than 127 deep");
+    deep = 127;
+    memset(nested + deep, ']', deep);
+    nested[2 * deep] = 0;
+    CARPE_CHECK_TEXT(tell(test, nested).failures[0], "the event's data has nothing at `/do`, where a string should be");
+    nested[0] = '"';
+    memset(nested + 1, '[', 200);
+    strcpy(nested + 201, "\\\"[\"");
     CARPE_CHECK_TEXT(tell(test, nested).failures[0], "the event's data has nothing at `/do`, where a string should be");
     free(nested);
     carpe_test_free(test);
