@@ -71,6 +71,28 @@ const GUIDES: &[Guide] = &[
         test: ".venv/bin/python -m pytest",
         sdk: "sdk/python",
     },
+    Guide {
+        language: "Go",
+        flag: "go",
+        needs: ", and Go 1.24 or later",
+        setup: None,
+        rule_file: "rule.go",
+        test_file: "rule_test.go",
+        fence: "go",
+        test: "go test",
+        sdk: "sdk/go",
+    },
+    Guide {
+        language: "C",
+        flag: "c",
+        needs: ", a C compiler, make, and Python 3.11 or later with venv (which the compiler for WebAssembly comes with)",
+        setup: Some(("python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.1", ".venv", ".venv")),
+        rule_file: "rule.c",
+        test_file: "test_rule.c",
+        fence: "c",
+        test: "make test",
+        sdk: "sdk/c",
+    },
 ];
 
 fn root() -> std::path::PathBuf {
@@ -147,7 +169,9 @@ fn follow(guide: &Guide) {
 
     std::fs::remove_dir_all(place.path("too-hot")).unwrap();
     let carpe = Path::new(env!("CARGO_BIN_EXE_carpe")).parent().unwrap();
-    let path = format!("{}:{}", carpe.display(), std::env::var("PATH").unwrap());
+    // Go is on the path, or nowhere.
+    let installed = root().join(".venv/bin");
+    let path = format!("{}:{}:{}", carpe.display(), std::env::var("PATH").unwrap(), installed.display());
     let mut folder = place.path("");
     for (line, expected) in commands(&text) {
         if let Some(to) = line.strip_prefix("cd ") {

@@ -75,6 +75,7 @@ fn in_go() {
     let place = made("go", Some((".venv", ".venv")));
     passes(&place, ".venv/bin/go", &["test"]);
     passes(&place, ".venv/bin/go", &["vet"]);
+    tells(&place);
 }
 
 #[test]
