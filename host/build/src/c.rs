@@ -35,8 +35,9 @@ const SDK: [&str; 10] = [
 ];
 
 /// A reactor: it has functions to call, and no `main`. Names of functions stay, so that a backtrace can be read; what else
-/// says where and when it was built does not, so that the same source gives the same bytes.
-const LINK: [&str; 2] = ["-mexec-model=reactor", "-Wl,--strip-debug"];
+/// says where and when it was built does not, so that the same source gives the same bytes. A stack of 1 MiB, as in Rust:
+/// zig would take 16.
+const LINK: [&str; 3] = ["-mexec-model=reactor", "-Wl,--strip-debug", "-Wl,-z,stack-size=1048576"];
 
 /// The contract has no world of its own with all that can be exported.
 const WORLDS: &str = "package carpe:rule@0.1.0;
@@ -114,7 +115,7 @@ fn compile(
     object(&about, false)?;
     let module = work.join("rule.core.wasm");
     let mut command = tool.command(manifest.sources.iter().any(|source| manifest::is_cpp(source)), folder);
-    command.args(LINK).args(&objects).arg("-o").arg(&module);
+    command.args(LINK).args(tool.link_arguments()).args(&objects).arg("-o").arg(&module);
     run(&mut command, tool, folder)?;
     fs::read(&module).map_err(|source| BuildError::Io { doing: "read what was linked", path: module, source })
 }

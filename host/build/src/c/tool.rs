@@ -69,6 +69,14 @@ impl Tool {
         }
     }
 
+    /// The stack lies below all data, so that it overflows into a trap. zig does that by itself, and knows no word for it.
+    pub(super) fn link_arguments(&self) -> &'static [&'static str] {
+        match self {
+            Tool::Zig(_) => &[],
+            Tool::Clang(_) => &["-Wl,--stack-first"],
+        }
+    }
+
     /// Compiles or links, in a folder.
     pub(super) fn command(&self, is_cpp: bool, folder: &Path) -> Command {
         let mut command = match self {
