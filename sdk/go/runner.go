@@ -111,31 +111,22 @@ func (runner *Runner[S]) Migrate(fromVersion uint32, key string, before []byte) 
 
 // handleInput lets the state count only if the input succeeds: one that fails leaves it as it was.
 func (runner *Runner[S]) handleInput(state *stateOf[S], input *contract.Input, out *Output) error {
-	if state.current == nil {
-		current := new(S)
-		text := state.before
-		if state.written != nil {
-			text = state.written
-		}
-		if text != nil {
-			if err := json.Unmarshal(text, current); err != nil {
-				return fmt.Errorf("the state of key `%s` cannot be read: %w (if its format changed, let the state version "+
-					"grow and migrate it)", state.name, err)
-			}
+	isRead := state.current == nil
+	if isRead {
+		current, err := state.read()
+		if err != nil {
+			return err
 		}
 		state.current = current
-		if runner.isPlain {
-			if err := runner.decide(state, input, out); err != nil {
-				state.current = nil
-				return err
-			}
-			return nil
-		}
 	}
 	if runner.isPlain {
 		before := *state.current
 		err := runner.decide(state, input, out)
-		if err != nil {
+		switch {
+		case err != nil && isRead:
+			// No input has succeeded: what was kept stays as it was written.
+			state.current = nil
+		case err != nil:
 			*state.current = before
 		}
 		return err
@@ -152,6 +143,23 @@ func (runner *Runner[S]) handleInput(state *stateOf[S], input *contract.Input, o
 	// It may share memory with what it was before: the next input reads that again.
 	state.current = nil
 	return err
+}
+
+// read is the state as the last input that succeeded left it behind.
+func (state *stateOf[S]) read() (*S, error) {
+	current := new(S)
+	text := state.before
+	if state.written != nil {
+		text = state.written
+	}
+	if text == nil {
+		return current, nil
+	}
+	if err := json.Unmarshal(text, current); err != nil {
+		return nil, fmt.Errorf("the state of key `%s` cannot be read: %w (if its format changed, let the state version grow "+
+			"and migrate it)", state.name, err)
+	}
+	return current, nil
 }
 
 func (runner *Runner[S]) decide(state *stateOf[S], input *contract.Input, out *Output) (err error) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use carpe::rule::{Batch, Input, Keyed, Payload};
 use carpe::sandbox::{GuestLog, Instance, LogLevel, Sandbox};
 use carpe::{DataRef, Limits};
-use carpe_tests::guests::{guest, sandbox};
+use carpe_tests::guests::{guest, root, sandbox, target};
 
 #[derive(Default)]
 struct Lines(Mutex<Vec<String>>);
@@ -97,4 +97,116 @@ fn arguments_fit_up_to_a_bound() {
     println!("{error}");
     let mut instance = start(&Arc::default());
     assert!(instance.handle(&batch(1)).is_ok());
+}
+
+const TROUBLE: &str = r#"package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"carpe"
+	"carpe/log"
+)
+
+type Trouble struct{}
+
+type Count struct{ N int }
+
+var kept [][]byte
+
+func (rule Trouble) OnEvent(event *carpe.Event, count *Count, out *carpe.Output) error {
+	do, err := event.Text("/do")
+	if err != nil {
+		return err
+	}
+	count.N++
+	out.Moment("done").Why(fmt.Sprint(count.N))
+	switch do {
+	case "print":
+		fmt.Println("printed", count.N)
+		log.Info("logged %d", count.N)
+	case "panic":
+		var none *Count
+		none.N++
+	case "exhaust":
+		for {
+			kept = append(kept, make([]byte, 1<<20))
+		}
+	case "recurse":
+		return rule.OnEvent(event, count, out)
+	case "exit":
+		os.Exit(3)
+	case "ask":
+		_, err := os.ReadFile("/etc/passwd")
+		before := time.Now()
+		out.Moment("done").Why(fmt.Sprint(err != nil, len(os.Environ()), len(os.Args), time.Since(before) < time.Second))
+	}
+	return nil
+}
+
+var plugin = carpe.Export(Trouble{}, carpe.Describe("trouble", "1.0.0", "Makes trouble.").On("do").Moment("done"))
+
+func main() {}
+"#;
+
+/// A module of its own, built.
+fn built(source: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sdk = root().join("sdk/go");
+    let manifest = format!(
+        "module trouble\n\ngo 1.24\n\nrequire carpe v0.0.0\n\nreplace carpe => {:?}\n",
+        sdk.display()
+    );
+    std::fs::write(folder.path().join("go.mod"), manifest).expect("written");
+    std::fs::write(folder.path().join("rule.go"), source).expect("written");
+    std::os::unix::fs::symlink(root().join(".venv"), folder.path().join(".venv")).expect("linked");
+    let options = carpe_build::Options {
+        out: Some(folder.path().join("trouble.wasm")),
+        target_dir: Some(target().join("guests")),
+        ..carpe_build::Options::default()
+    };
+    let path = carpe_build::build(folder.path(), &options).expect("the rule builds");
+    std::fs::read(path).expect("readable")
+}
+
+#[test]
+fn what_goes_wrong_in_a_rule_stays_in_its_instance() {
+    let sandbox = Sandbox::new(sandbox()).expect("a sandbox");
+    let component = sandbox.load(&built(TROUBLE)).expect("loads");
+    let log = Arc::new(Lines::default());
+    let start = || {
+        let log = Arc::clone(&log) as Arc<dyn GuestLog>;
+        component.instantiate("{}", &Limits::default(), log).expect("starts").0
+    };
+    let told = |instance: &mut Instance, deeds: &[&str]| {
+        let texts: Vec<String> = deeds.iter().map(|deed| format!(r#"{{"do":"{deed}"}}"#)).collect();
+        let inputs = texts.iter().map(|text| Input {
+            key: 0,
+            time: 1,
+            now: 1,
+            payload: Payload::Event { subscription: 0, attributes: Vec::new(), data: DataRef::Json(text) },
+        });
+        let batch = Batch { keys: vec![Keyed { name: "k", state: None }], inputs: inputs.collect() };
+        instance.handle(&batch)
+    };
+    let mut instance = start();
+    let effects = told(&mut instance, &["print", "panic", "print", "ask"]).expect("handles");
+    let why: Vec<&str> = effects.moments.iter().map(|moment| moment.why.as_str()).collect();
+    // Undone is what the one that panicked did.
+    assert_eq!(why, ["1", "2", "3", "true 0 0 true"]);
+    assert_eq!(effects.failures.len(), 1);
+    assert_eq!(
+        effects.failures[0].message,
+        "panic: runtime error: invalid memory address or nil pointer dereference (rule.go:31)"
+    );
+    let lines = || std::mem::take(&mut *log.0.lock().unwrap_or_else(PoisonError::into_inner));
+    assert_eq!(lines(), ["printed 1", "logged 1", "printed 2", "logged 2"]);
+    for (deed, said) in [("exhaust", "out of memory"), ("recurse", ""), ("exit", "")] {
+        let error = told(&mut start(), &[deed]).expect_err(deed);
+        println!("{deed}: {error}");
+        let lines = lines().join("\n");
+        assert!(lines.contains(said), "{deed}: {lines}");
+    }
 }

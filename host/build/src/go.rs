@@ -56,8 +56,9 @@ fn compile(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError> {
     }
     // A library, whose functions are called, rather than a program that runs once.
     command.args(["build", "-buildmode=c-shared", "-o"]).arg(&out);
-    // Nothing of this machine, and no tables for debuggers: a panic finds its line without them.
-    command.args(["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "."]);
+    // Nothing of this machine, and no tables for debuggers: a panic finds its line without them. The names of functions
+    // stay (a fiftieth of the size), so that a backtrace can be read.
+    command.args(["-trimpath", "-buildvcs=false", "-ldflags=-w -buildid=", "."]);
     if options.verbose {
         command.stderr(Stdio::inherit());
     }

@@ -64,11 +64,6 @@ fn a_rule_needs_the_log_and_what_the_closed_wasi_has_and_is_the_same_in_each_fol
     assert!(exports.contains("carpe:rule/columns@0.1.0"), "{exports:?}");
     assert!(!exports.contains("carpe:rule/migration@0.1.0"), "{exports:?}");
     assert!(first == component(module(RULE).path()).unwrap(), "the same source gave another component");
-    let root = fs::canonicalize(ROOT).unwrap().display().to_string();
-    assert!(
-        !first.windows(root.len()).any(|part| part == root.as_bytes()),
-        "it names this machine's folders"
-    );
 }
 
 #[test]

@@ -7,7 +7,8 @@ import "unsafe"
 // state, is far smaller. What no call has touched is no memory yet.
 const ArgumentBytes = 8 << 20
 
-// The adapter that makes WASI 0.2 of the runtime's calls asks for one page for what it keeps, and one for its stack.
+// The adapter that makes WASI 0.2 of the runtime's calls asks for one page for what it keeps, and one for its stack. It
+// cannot take them by growing the memory: Go takes for its own whatever is added to it.
 const adapterBytes = 3 << 16
 
 // This is set aside, so that handing it out takes nothing from the heap.
