@@ -143,7 +143,7 @@ pub(crate) enum NewLanguage {
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
     /// A folder with the Cargo.toml of a rule in Rust, the package.json of one in JavaScript or TypeScript, the pyproject.toml of one in
-    /// Python, or the rule.wat of one in WebAssembly text
+    /// Python, or the rule.wat of one in WebAssembly text; or a file of that
     pub(crate) folder: PathBuf,
     /// Where the component goes: a file, or a folder that exists [default: beside the folder of source]
     #[arg(long, short, value_name = "PATH")]
