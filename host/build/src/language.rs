@@ -34,11 +34,14 @@ const MANIFESTS: [(&str, Language); 6] = [
 ];
 
 impl Language {
-    /// The language of the rule in a folder.
+    /// The language of the rule in a folder, or of a file that is a rule by itself.
     ///
     /// # Errors
     /// Nothing in the folder says.
     pub fn of(folder: &Path) -> Result<Self, BuildError> {
+        if crate::text::is_file(folder) {
+            return Ok(Language::Text);
+        }
         MANIFESTS
             .into_iter()
             .find(|(manifest, _)| folder.join(manifest).is_file())

@@ -47,7 +47,8 @@ pub struct Options {
     pub verbose: bool,
 }
 
-/// Builds the rule in `folder`, in the [`Language`] that it is written in, and writes it as a component.
+/// Builds the rule in `folder`, in the [`Language`] that it is written in, and writes it as a component. In place of the folder it
+/// may be a file of WebAssembly text.
 ///
 /// Returns where it was written. A component that was there before is replaced in one step: a host that watches sees
 /// the old one or the new one. One that would be the same is not written again.
@@ -122,8 +123,9 @@ fn exports_a_rule(component: &[u8]) -> bool {
 }
 
 fn out_path(folder: &Path, out: Option<&Path>) -> PathBuf {
+    let name = if text::is_file(folder) { folder.file_stem() } else { folder.file_name() };
     // Only `/` has no name.
-    let name = folder.file_name().unwrap_or("rule".as_ref());
+    let name = name.unwrap_or("rule".as_ref());
     match out {
         Some(out) if out.is_dir() => with_wasm(out.join(name)),
         Some(out) => out.to_owned(),

@@ -150,7 +150,8 @@ pub(crate) enum NewLanguage {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
-    /// The rule's folder: with a Cargo.toml, package.json, pyproject.toml, go.mod, rule.toml (C, C++) or rule.wat
+    /// The rule's folder: with a Cargo.toml, package.json, pyproject.toml, go.mod, rule.toml (C, C++) or rule.wat; or a file of
+    /// WebAssembly text
     pub(crate) folder: PathBuf,
     /// Where the component goes: a file, or a folder that exists [default: beside the folder of source]
     #[arg(long, short, value_name = "PATH")]

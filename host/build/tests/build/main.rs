@@ -217,6 +217,11 @@ fn text_is_translated() {
     assert!(exports(&format!("(component binary \"{bytes}\")")).unwrap().contains("carpe:rule/rule@0.1.0"));
     assert_eq!(fs::read(&out).unwrap(), component);
 
+    fs::write(folder.path().join("ring.2.wat"), &rule).unwrap();
+    let built = build(&folder.path().join("ring.2.wat"), &Options::default()).unwrap();
+    assert_eq!(built.file_name().unwrap(), "ring.2.wasm");
+    assert_eq!(fs::read(built).unwrap(), component);
+
     let error = exports("(module\n  (func (result i32)))").unwrap_err();
     assert!(matches!(error, BuildError::NotAPlugin(_)), "{error}");
     let error = exports("(component)").unwrap_err();
