@@ -54,7 +54,7 @@ fn the_ledger_keeps_books_of_events_timers_and_outcomes() {
     let folder = Folder::new();
     folder.plugin("it", guest("ledger"), "");
     let host = Host::builder().plugins_dir(folder.path()).sandbox(sandbox());
-    let echo = Route { action: "ledger.echo".to_owned(), to: Target::Host { event_type: None } };
+    let echo = Route::new("ledger.echo", Target::Host { event_type: None });
     let host = host.route(echo).start().expect("starts");
     let entries = [
         Entry { n: 1, set_ms: Some(0), ..Entry::default() },

@@ -170,7 +170,7 @@ fn refusals() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
             "loops-in-init",
             hostile(),
             loads("'loop'"),
-            "its `init` failed: it took more than 100ms of CPU time",
+            "under [limits] in the .toml file beside it: it took more than 100ms of CPU time",
         ),
         ("traps-in-init", hostile(), loads("'trap'"), "its `init` failed: it trapped"),
         ("recurses-in-init", hostile(), loads("'recurse'"), "its `init` failed: it overflowed its stack"),

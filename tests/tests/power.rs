@@ -22,7 +22,7 @@ fn builder(data: &Path, plugins: &Folder, durability: Durability) -> HostBuilder
         .sandbox(sandbox())
         .durability(durability, Duration::from_secs(60))
         .checkpoint_every(Duration::from_secs(3_600))
-        .route(Route { action: "*".to_owned(), to: Target::Sink("out".to_owned()) })
+        .route(Route::new("*", Target::Sink("out".to_owned())))
 }
 
 /// Runs a host that takes events `from..=to` of each key, and ends it without a word. Returns the keys of its actions,

@@ -23,7 +23,7 @@ fn builder(data: &Path, plugins: &Folder) -> HostBuilder {
 }
 
 fn to(name: &str, sink: Arc<dyn Sink>, builder: HostBuilder) -> HostBuilder {
-    builder.sink(name, sink).route(Route { action: "*".to_owned(), to: Target::Sink(name.to_owned()) })
+    builder.sink(name, sink).route(Route::new("*", Target::Sink(name.to_owned())))
 }
 
 fn data() -> TempDir {

@@ -122,7 +122,7 @@ fn a_hundred_replacements_under_load_lose_nothing_and_repeat_nothing() {
     let mut replaced = Replaced::new();
     let data = tempfile::tempdir().expect("a folder");
     let recorder = Recorder::new();
-    let to_recorder = Route { action: "count.report".to_owned(), to: Target::Sink("recorder".to_owned()) };
+    let to_recorder = Route::new("count.report", Target::Sink("recorder".to_owned()));
     let host = builder(&replaced.folder)
         .data_dir(data.path())
         .sink("recorder", recorder.clone())

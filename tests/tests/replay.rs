@@ -91,7 +91,7 @@ fn a_journal_comes_to_the_same_again_on_any_number_of_threads() {
         .known_ids(1_000, Duration::from_secs(60))
         .checkpoint_every(Duration::from_millis(200))
         .sink("out", recorder)
-        .route(Route { action: "*".to_owned(), to: Target::Sink("out".to_owned()) })
+        .route(Route::new("*", Target::Sink("out".to_owned())))
         .start()
         .expect("starts");
     let mut moments = host.moments();

@@ -375,7 +375,7 @@ impl Config {
             builder = builder.route(route.clone());
         }
         if self.prints_actions() {
-            builder = builder.route(Route { action: "*".to_owned(), to: Target::Sink(STDOUT.to_owned()) });
+            builder = builder.route(Route::new("*", Target::Sink(STDOUT.to_owned())));
         }
         builder
     }

@@ -57,6 +57,6 @@ pub use pipeline::intake::{Accepted, SubmitError};
 pub use pipeline::timeline::Timeline;
 pub use plugin::Manifest;
 pub use retention::Retention;
-pub use route::{Route, Target};
+pub use route::{Route, RouteFilter, Target};
 pub use sink::{Answer, Delivery, Reply, Sink, SinkOptions, WhenFull};
 pub use status::Status;

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .threads(threads.parse()?)
         .checkpoint_every(Duration::from_millis(100))
         .sink("lines", Arc::new(sink))
-        .route(Route { action: "*".to_owned(), to: Target::Sink("lines".to_owned()) })
+        .route(Route::new("*", Target::Sink("lines".to_owned())))
         .start()?;
     let mut stdout = std::io::stdout().lock();
     let mut under_way = VecDeque::new();

@@ -12,11 +12,11 @@ fn root() -> PathBuf {
 /// Makes a rule, with tools that are installed already in their places.
 fn made(language: &str, tools: Option<(&str, &str)>) -> Place {
     let place = Place::new();
-    place.carpe(&["new", "door-left-open", "--language", language]).expect(0);
+    place.carpe(&["new", "door-ajar", "--language", language]).expect(0);
     if let Some((installed, name)) = tools {
         let installed = root().join(installed);
         assert!(installed.exists(), "{} is missing: run `make setup`", installed.display());
-        std::os::unix::fs::symlink(installed, place.path("door-left-open").join(name)).unwrap();
+        std::os::unix::fs::symlink(installed, place.path("door-ajar").join(name)).unwrap();
     }
     place
 }
@@ -24,7 +24,7 @@ fn made(language: &str, tools: Option<(&str, &str)>) -> Place {
 /// Runs the rule's own tests.
 fn passes(place: &Place, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(place.path("door-left-open"));
+    command.args(arguments).current_dir(place.path("door-ajar"));
     command.env("CARGO_TARGET_DIR", target()).env("GOCACHE", target().join("go"));
     let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let said =
@@ -35,7 +35,7 @@ fn passes(place: &Place, program: &str, arguments: &[&str]) {
 /// Tells it its story, for which it is built.
 fn tells(place: &Place) {
     let target = target();
-    let said = place.carpe(&["test", "door-left-open", "--target-dir", target.to_str().unwrap()]).expect(0);
+    let said = place.carpe(&["test", "door-ajar", "--target-dir", target.to_str().unwrap()]).expect(0);
     for part in ["ok      usual", "covered moments 1 of 1", "covered actions 1 of 1", "1 stories, 0 failed"] {
         assert!(said.out.contains(part), "{part} in {}", said.out);
     }

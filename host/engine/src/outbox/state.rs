@@ -11,7 +11,7 @@ use super::retry::Retry;
 use super::room::Room;
 use crate::event::{Data, Instant};
 use crate::journal::ActionId;
-use crate::moment::Moment;
+use crate::moment::{Moment, MomentAction};
 use crate::pipeline::lane::cut_text;
 use crate::route::{Route, Target};
 use crate::rule::Status;
@@ -170,10 +170,10 @@ impl State {
     /// sink's bound.
     fn direct(&mut self, id: ActionId, anyway: bool) -> Option<Deed> {
         let moment = Arc::clone(&self.open.get(&id)?.moment);
-        let action = &moment.actions[self.open.get(&id)?.action].name;
-        let ending = match self.target_of(&moment.rule, action) {
+        let action = &moment.actions[self.open.get(&id)?.action];
+        let ending = match self.target_of(&moment, action) {
             Some(Target::Host { event_type }) => Ending::Back { event_type },
-            None => Ending::of(Status::Withheld, format!("no route takes the action `{action}`")),
+            None => Ending::of(Status::Withheld, format!("no route takes the action `{}`", action.name)),
             Some(Target::Sink(name)) => match self.sinks.iter().position(|queue| queue.name == name) {
                 None => {
                     let detail = format!("the route leads to the sink `{name}`, which is not configured");
@@ -212,9 +212,9 @@ impl State {
         if first { self.make_ready(id) } else { self.enter(id, Phase::Behind) }
     }
 
-    fn target_of(&self, rule: &str, action: &str) -> Option<Target> {
-        let own = self.rule_routes.get(rule).into_iter().flatten();
-        own.chain(&self.routes).find(|route| route.matches(action)).map(|route| route.to.clone())
+    fn target_of(&self, moment: &Moment, action: &MomentAction) -> Option<Target> {
+        let own = self.rule_routes.get(&moment.rule).into_iter().flatten();
+        own.chain(&self.routes).find(|route| route.takes(moment, action)).map(|route| route.to.clone())
     }
 
     // ---- what is next ----

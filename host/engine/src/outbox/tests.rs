@@ -83,7 +83,7 @@ impl Bench {
         let sinks: Vec<_> = sinks.collect();
         let routes = sinks
             .iter()
-            .map(|sink| Route { action: sink.name.clone(), to: Target::Sink(sink.name.clone()) })
+            .map(|sink| Route::new(sink.name.as_str(), Target::Sink(sink.name.clone())))
             .collect();
         Bench {
             state: State::new(sinks, routes),

@@ -51,7 +51,7 @@ fn builder() -> HostBuilder {
 }
 
 fn to(action: &str, to: Target) -> Route {
-    Route { action: action.to_owned(), to }
+    Route::new(action, to)
 }
 
 fn take(host: &Host, moment: Moment) {
