@@ -293,15 +293,14 @@ impl Saga {
         })
     }
 
-    /// Stops it, if steps are still to be taken: the one that was asked for is given up, and what was done is
-    /// undone.
+    /// Takes it back: what was done is undone, also if it is complete; a step that was asked for is given up. Changes
+    /// nothing where it is being undone anyway.
     ///
     /// # Errors
     /// The run has more steps than the plan.
-    pub fn stop(&mut self, plan: &Plan<'_>, now: Instant) -> Result<Vec<Command>> {
+    pub fn take_back(&mut self, plan: &Plan<'_>, now: Instant) -> Result<Vec<Command>> {
         self.change(plan, now, |change| {
-            if let Phase::Doing(step) = change.saga.phase {
-                change.progress(step).fate = Fate::Unknown;
+            if matches!(change.saga.phase, Phase::Doing(_) | Phase::Completed) {
                 change.undo_next();
             }
         })

@@ -155,11 +155,16 @@ fn it_goes_on_without_an_optional_step() {
 }
 
 #[test]
-fn it_can_be_stopped_until_it_is_complete() {
+fn it_can_be_taken_back_until_it_is_undone() {
     let mut saga = asked_for(1);
-    assert_eq!(short(saga.stop(&plan(2), 5).unwrap()), ["undo 1/pay/1"]);
-    assert_eq!(short(saga.stop(&plan(2), 6).unwrap()), [""; 0]);
+    assert_eq!(short(saga.take_back(&plan(2), 5).unwrap()), ["undo 1/pay/1"]);
+    assert_eq!(short(saga.take_back(&plan(2), 6).unwrap()), [""; 0]);
     assert_eq!(answer(&mut saga, "1/pay/0", Status::Rejected), ["Undone"]);
+    assert_eq!(short(saga.take_back(&plan(2), 6).unwrap()), [""; 0]);
+
+    let mut saga = asked_for(3);
+    answer(&mut saga, "1/points/0", Status::Rejected);
+    assert_eq!(short(saga.take_back(&plan(2), 5).unwrap()), ["undo 1/ship/1"]);
 }
 
 #[test]
