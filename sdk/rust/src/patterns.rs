@@ -23,6 +23,7 @@
 //!   says when, and the rule sets it.
 //! - Its size is bounded: `MAX_BYTES` is more than its JSON ever takes.
 //! - Its JSON has the version of its format, `"v"`. Another version's is refused, not taken for this one's.
+//!   ([`Streak`] is older: a bare number.)
 //! - The host drops an event that comes twice under one id. What a block does with one that is told twice
 //!   under two, late, or out of order, is said there.
 

@@ -324,6 +324,14 @@ impl Saga {
         matches!(self.phase, Phase::Doing(_) | Phase::Undoing(_) | Phase::Pausing(_))
     }
 
+    /// The step that was asked for, while steps are being taken.
+    pub fn current(&self) -> Option<usize> {
+        match self.phase {
+            Phase::Doing(step) => Some(step),
+            _ => None,
+        }
+    }
+
     /// Whether the outcome of a step that was asked for has not come yet.
     pub fn is_awaiting(&self) -> bool {
         self.steps.iter().any(|step| step.fate != Fate::Open && !step.answered)

@@ -59,7 +59,9 @@ fn wait(saga: &mut Saga) -> Vec<String> {
 #[test]
 fn all_steps_are_taken_in_order() {
     let mut saga = asked_for(3);
+    assert_eq!(saga.current(), Some(3));
     assert_eq!(answer(&mut saga, "1/points/0", Status::Delivered), ["Completed"]);
+    assert_eq!(saga.current(), None);
     assert_eq!((saga.due(), saga.is_under_way(), saga.is_awaiting()), (None, false, false));
 }
 
