@@ -1,5 +1,5 @@
-//! A machine whose readings are far from its own history books a service before it fails: with another workshop when one
-//! declines, and it cancels when the readings turn out to be wrong. See README.md.
+//! A machine whose readings are far from its own history books a service before it fails: with another
+//! workshop when one declines, and it cancels when the readings turn out to be wrong. See README.md.
 
 use carpe_sdk::patterns::{
     Baseline, Command, Ended, Hysteresis, Learning, Plan, Saga, Step, Thresholds, Turn,
@@ -184,7 +184,10 @@ impl Rule for SelfMaintenance {
         };
         let commands = self.with_booking(number, machine, |saga, plan| saga.on_time(plan, timer.now()));
         let Some(commands) = commands.transpose()? else { return Ok(()) };
-        let is_again = |command: &Command| matches!(command, Command::Undo { reference, .. } if !reference.ends_with("/1"));
+        let is_again = |command: &Command| {
+            let Command::Undo { reference, .. } = command else { return false };
+            !reference.ends_with("/1")
+        };
         let why = match commands.iter().any(is_again) {
             true => "it is told again",
             false => "it has not answered in time",
@@ -362,7 +365,8 @@ impl SelfMaintenance {
                 }
                 Command::Ended(Ended::Completed) => {
                     machine.service = Service::Booked { booking: number, appointment };
-                    let data = json!({"machine": key, "workshop": workshop, "booking": number, "appointment": appointment});
+                    let mut data = data.clone();
+                    data["appointment"] = json!(appointment);
                     out.moment("service.booked")
                         .why(format!("{workshop} has taken it"))
                         .action("owner.notify", data);

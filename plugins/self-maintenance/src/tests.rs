@@ -7,9 +7,9 @@ const MINUTE: u64 = 60_000;
 /// With short memories: 10 readings to learn from, and 3 minutes to be sure.
 fn maintenance(more: &[(&str, u64)]) -> RuleTest<SelfMaintenance> {
     let mut configuration = json!({
-        "half_life_readings": 100, "learn_readings": 10, "least_spread": 1, "unusual_score": 4, "unusual_minutes": 3,
-        "usual_score": 2, "usual_minutes": 3, "workshops": ["smith", "jones"], "tries": 3, "answer_minutes": 30,
-        "pause_minutes": 60,
+        "half_life_readings": 100, "learn_readings": 10, "least_spread": 1,
+        "unusual_score": 4, "unusual_minutes": 3, "usual_score": 2, "usual_minutes": 3,
+        "workshops": ["smith", "jones"], "tries": 3, "answer_minutes": 30, "pause_minutes": 60,
     });
     for (field, value) in more {
         configuration[field] = json!(value);
