@@ -231,6 +231,23 @@ mod tests {
             prop_assert!((1.0..4.0).contains(&spreads), "{:?} {}", usual, deviation);
         }
 
+        /// Each hour of the day is a baseline by itself.
+        #[test]
+        fn hours_share_nothing(
+            values in prop::collection::vec((0_u64..5, 0.0..100.0_f64), 1..80),
+            hours_east in -12..12_i8,
+        ) {
+            let (mut seasonal, mut hours) = (Seasonal::default(), vec![Baseline::default(); 24]);
+            let (mut time, learning) = (50 * HOUR_MS, Learning { values: 2, ..LEARNING });
+            for (passes, value) in values {
+                time += passes * 7 * HOUR_MS / 2;
+                let hour = (time / HOUR_MS + 24).checked_add_signed(hours_east.into()).unwrap() % 24;
+                let expected = hours[hour as usize].score(value, time, learning);
+                prop_assert_eq!(seasonal.score(value, time, hours_east, learning), expected);
+                seasonal = kept(seasonal, Seasonal::MAX_BYTES);
+            }
+        }
+
         /// While all weigh alike and none is clipped, the level is the mean.
         #[test]
         fn the_first_values_weigh_alike(values in prop::collection::vec(0.0..1.0_f64, 1..40)) {

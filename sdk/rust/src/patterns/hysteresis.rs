@@ -84,6 +84,11 @@ impl Hysteresis {
         Some(if self.is_in { Turn::Entered } else { Turn::Left })
     }
 
+    /// Nobody knows what the value was meanwhile, e.g. after a long silence: a dwell begins anew.
+    pub fn interrupt(&mut self) {
+        self.since = None;
+    }
+
     /// Whether it is in the state.
     pub fn is_in(&self) -> bool {
         self.is_in
@@ -126,6 +131,16 @@ mod tests {
             .collect();
         let (entered, left) = (Some(Turn::Entered), Some(Turn::Left));
         assert_eq!(turns, [None, entered, None, left, None, entered]);
+    }
+
+    #[test]
+    fn a_dwell_that_is_interrupted_begins_anew() {
+        let thresholds = Thresholds { enter: 1.0, leave: 0.0, dwell: Duration::from_millis(10) };
+        let mut state = Hysteresis::default();
+        state.of(1.0, 1, thresholds);
+        state.interrupt();
+        let turns = [11, 20, 21].map(|time| state.of(1.0, time, thresholds));
+        assert_eq!(turns, [None, None, Some(Turn::Entered)]);
     }
 
     #[test]

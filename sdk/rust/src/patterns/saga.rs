@@ -59,7 +59,7 @@ const MAX_TRIES: u8 = 50;
 /// An outcome of each action is certain to come, the host says; as long as one is missing
 /// ([`Saga::is_awaiting`]), the state must be kept, even after the end.
 ///
-/// Constant time; at most [`Saga::MAX_BYTES`], for at most 16 steps. A version of a rule that changes the
+/// Time in proportion to the steps, of which there are at most 16; at most [`Saga::MAX_BYTES`]. A version of a rule that changes the
 /// steps of its plan, other than by more of them at the end, must migrate its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saga {
