@@ -32,6 +32,8 @@ struct SelfMaintenance {
     unusual_score: f64,
     /// ...for so long.
     unusual_minutes: u64,
+    /// After a silence that is longer, it must be unusual anew for so long.
+    silence_minutes: u64,
     /// It needs none any more when they are no farther than this...
     usual_score: f64,
     /// ...for so long.
@@ -58,6 +60,7 @@ impl Default for SelfMaintenance {
             least_spread: 0.5,
             unusual_score: 2.5,
             unusual_minutes: 240,
+            silence_minutes: 60,
             usual_score: 1.5,
             usual_minutes: 240,
             lowest: -100.0,
@@ -239,6 +242,10 @@ impl SelfMaintenance {
         };
         // While it learns, or if it is late or a repeat, it says nothing.
         let Some(score) = machine.usual.score(value, event.time(), learning) else { return Ok(()) };
+        let silence = event.time().saturating_sub(machine.unusual.latest());
+        if silence > self.silence_minutes.saturating_mul(60_000) {
+            machine.unusual.interrupt();
+        }
         let is_in = machine.unusual.is_in();
         let minutes = if is_in { self.usual_minutes } else { self.unusual_minutes };
         let thresholds = Thresholds {

@@ -177,6 +177,18 @@ fn late_repeated_and_short_lived_readings_are_no_reason() {
 }
 
 #[test]
+fn a_silence_is_no_reason() {
+    let mut test = maintenance(&[("silence_minutes", 5)]);
+    for minute in 0..20 {
+        test.send(reading(minute, 50.0 + (minute % 2) as f64));
+    }
+    for minute in [20, 22, 28, 30] {
+        assert_eq!(test.send(reading(minute, 90.0)).kinds(), [""; 0]);
+    }
+    assert_eq!(test.send(reading(31, 90.0)).kinds(), ["service.needed"]);
+}
+
+#[test]
 fn absurd_readings_are_set_aside_and_change_nothing() {
     let mut test = maintenance(&[]);
     test.send(reading(0, 50.0));
