@@ -59,8 +59,8 @@ const MAX_TRIES: u8 = 50;
 /// An outcome of each action is certain to come, the host says; as long as one is missing
 /// ([`Saga::is_awaiting`]), the state must be kept, even after the end.
 ///
-/// Time in proportion to the steps, of which there are at most 16; at most [`Saga::MAX_BYTES`]. A version of a rule that changes the
-/// steps of its plan, other than by more of them at the end, must migrate its state.
+/// Time in proportion to the steps, of which there are at most 16; at most [`Saga::MAX_BYTES`]. A version of
+/// a rule that changes the steps of its plan, other than by more of them at the end, must migrate its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saga {
     #[serde(rename = "v")]
@@ -293,8 +293,8 @@ impl Saga {
         })
     }
 
-    /// Takes it back: what was done is undone, also if it is complete; a step that was asked for is given up. Changes
-    /// nothing where it is being undone anyway.
+    /// Takes it back: what was done is undone, also if it is complete; a step that was asked for is given up.
+    /// Changes nothing where it is being undone anyway.
     ///
     /// # Errors
     /// The run has more steps than the plan.
