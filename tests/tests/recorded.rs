@@ -201,3 +201,42 @@ fn a_run_that_was_killed_loses_and_repeats_nothing() {
     expected.sort();
     assert_eq!(times, expected);
 }
+
+/// When people marked that something was going on with the machine: from, until. The middle of each is the fault.
+const MARKED: [(&str, &str); 4] = [
+    ("2013-12-10T06:25:00Z", "2013-12-12T05:35:00Z"),
+    ("2013-12-15T17:50:00Z", "2013-12-17T17:00:00Z"),
+    ("2014-01-27T14:20:00Z", "2014-01-29T13:30:00Z"),
+    ("2014-02-07T14:55:00Z", "2014-02-09T14:05:00Z"),
+];
+const HOUR_MS: u64 = 3_600_000;
+
+#[test]
+fn a_machine_books_its_service_hours_before_each_fault_that_people_marked() {
+    let name = "machine_temperature_system_failure";
+    let stream = recorded(name);
+    let home = Home::new(TO_A_FILE);
+    // The file is read faster than any workshop answers.
+    let manifest = "[configuration]\nanswer_minutes = 100000\n";
+    home.plugins.plugin("self-maintenance", component("plugins/self-maintenance"), manifest);
+    append(&home.file("events.jsonl"), &events("machine.reading", name, "value", &stream));
+    home.call(&["run", "--timeline", "event", "--json", "--once", "events.jsonl"]);
+
+    let moments = printed(&home.text("out"));
+    let needed = moments.iter().filter(|moment| moment.1 == "service.needed");
+    let needed: Vec<Instant> = needed.map(|moment| parse_instant(&moment.2).expect("an instant")).collect();
+    let marked = MARKED.map(|(from, until)| {
+        (parse_instant(from).expect("an instant"), parse_instant(until).expect("an instant"))
+    });
+    for (from, until) in marked {
+        let fault = from.midpoint(until);
+        let first = needed.iter().find(|at| (from..=until).contains(at));
+        let ahead = first.and_then(|first| fault.checked_sub(*first)).map(|ahead| ahead / HOUR_MS);
+        println!("{}: {ahead:?} hours before", format_instant(fault));
+        assert!(ahead.is_some_and(|hours| hours >= 6), "{}", format_instant(fault));
+    }
+    let is_false = |at: &&Instant| !marked.iter().any(|(from, until)| (from..=until).contains(at));
+    let others: Vec<String> = needed.iter().filter(is_false).map(|at| format_instant(*at)).collect();
+    println!("besides, in 79 days: {others:?}");
+    assert!(others.len() <= 5, "{others:?}");
+}

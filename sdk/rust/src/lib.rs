@@ -42,6 +42,10 @@
 //!   its `Default` is not kept at all, so a key that has come to rest takes no room.
 //! - Instants are milliseconds since the Unix epoch ([`Instant`]).
 //!
+//! # Patterns
+//! The module [`mod@patterns`] has what no rule should have to write twice: windows, hysteresis, geofences, a robust
+//! baseline, steps that are undone when one fails, and more.
+//!
 //! # Tests
 //! The module [`mod@test`] runs a rule natively, without WebAssembly, with a timeline of its own.
 #![deny(missing_docs)]
@@ -61,6 +65,7 @@ mod export;
 pub mod guest;
 pub mod log;
 mod output;
+pub mod patterns;
 mod pointer;
 mod rule;
 mod runner;

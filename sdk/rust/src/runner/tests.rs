@@ -175,6 +175,16 @@ fn a_wrong_configuration_is_refused_with_the_fields_name() {
 }
 
 /// One by one with the state carried over, or all in one batch: the same.
+/// Else what a batch comes to would depend on where it is cut.
+#[test]
+fn a_number_is_read_again_as_it_was_written() {
+    for number in [52.504_867_787_384_356_f64, 1.249_999_999_999_999_9e300, 5e-324, 0.1 + 0.2] {
+        let mut test = puppet();
+        test.send(pull("a", json!({"add": number})));
+        assert_eq!(test.state("a").sum.to_bits(), number.to_bits(), "{number}");
+    }
+}
+
 #[test]
 fn how_inputs_are_cut_into_batches_does_not_matter() {
     let runner = Runner::<Puppet>::new("{}").unwrap();
