@@ -15,6 +15,7 @@ pub mod guests;
 pub mod log;
 pub mod receiver;
 pub mod recorder;
+pub mod score;
 pub mod soak;
 pub mod wat;
 

@@ -21,5 +21,6 @@ mod reload;
 mod replay;
 mod rules;
 mod scenarios;
+mod score;
 mod slow_sink;
 mod streams;
