@@ -66,11 +66,14 @@ test: setup     ## all tests
 	$(MAKE) crash
 	$(MAKE) soak
 
+# Built as the tests build it: with another choice of packages, features differ, and all is compiled again.
 crash: setup-rust build ## kill the host ROUNDS=100 times at random, by SEED=1, and look for what is lost
-	cargo run --package carpe-tests --bin crash -- --carpe $(CARPE) --rounds $(ROUNDS) --seed $(SEED)
+	cargo test --workspace --no-run --quiet
+	$(TARGET)/debug/crash --carpe $(CARPE) --rounds $(ROUNDS) --seed $(SEED)
 
 soak: setup-rust build ## have the host work for MINUTES=3: memory, files and disk must stay flat
-	cargo run --package carpe-tests --bin soak -- --carpe $(CARPE) --minutes $(MINUTES)
+	cargo test --workspace --no-run --quiet
+	$(TARGET)/debug/soak --carpe $(CARPE) --minutes $(MINUTES)
 
 lint: setup-rust     ## formatting, clippy and the documentation's links
 	cargo fmt --all --check
