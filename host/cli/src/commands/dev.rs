@@ -12,7 +12,7 @@ use carpe_connect::sinks::printable;
 use notify::{RecursiveMode, Watcher as _};
 use serde::Deserialize;
 
-use super::test::{build, stories, tell_all};
+use super::test::{build, tell_all};
 use crate::args::{DevArgs, HostArgs, TestArgs};
 use crate::client::{HostClient, Listener, block_on};
 use crate::failure::{Failure, Kind, causes, listed};
@@ -118,7 +118,11 @@ fn tell(args: &DevArgs, folder: &Path, component: Arc<[u8]>) -> anyhow::Result<b
         print("it has no stories: write some into its folder `scenarios`\n")?;
         return Ok(true);
     }
-    let told = stories(folder, None, None).and_then(|_| tell_all(&tested, Some(component)));
+    // Where a host has its data, it finds compiled what was compiled here.
+    let cache =
+        Some(&args.host.data).filter(|data| data.is_dir()).map(|data| carpe::cache_dir(data)).transpose();
+    let cache = cache.with_context(|| format!("cannot use {}", args.host.data.display()))?;
+    let told = tell_all(&tested, Some(component), cache);
     match told {
         Ok(failed) => Ok(failed == 0),
         Err(error) => {

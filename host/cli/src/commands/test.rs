@@ -24,13 +24,17 @@ use crate::output::print;
 pub(super) const OWN: &str = ".";
 
 pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
-    let failed = tell_all(args, None)?;
+    let failed = tell_all(args, None, None)?;
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Tells a rule its stories, and prints what came of them. `built`: the rule's component, if it is built already. Returns
-/// how many failed.
-pub(super) fn tell_all(args: &TestArgs, built: Option<Arc<[u8]>>) -> anyhow::Result<usize> {
+/// Tells a rule its stories, and prints what came of them. `built`: the rule's component, if it is built already; `cache`:
+/// where compiled components are kept, beyond this. Returns how many failed.
+pub(super) fn tell_all(
+    args: &TestArgs,
+    built: Option<Arc<[u8]>>,
+    cache: Option<PathBuf>,
+) -> anyhow::Result<usize> {
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let known = built.map(|component| (OWN.to_owned(), component)).into_iter().collect();
     let mut rules = Rules { args, known };
@@ -38,7 +42,7 @@ pub(super) fn tell_all(args: &TestArgs, built: Option<Arc<[u8]>>) -> anyhow::Res
     let stories = stories(&args.rule, args.scenarios.as_deref(), args.only.as_deref())?;
     let sandbox = SandboxOptions {
         // What is compiled once is used by all hosts that stories are told to.
-        cache_dir: Some(scratch.path().join("compiled")),
+        cache_dir: Some(cache.unwrap_or_else(|| scratch.path().join("compiled"))),
         ..SandboxOptions::default()
     };
     let mut suite = TestSuite::new("scenarios");
@@ -75,7 +79,11 @@ pub(super) fn tell_all(args: &TestArgs, built: Option<Arc<[u8]>>) -> anyhow::Res
     if let Some(description) = own_description {
         print(&coverage.told(&description))?;
     }
-    print(&format!("{} stories, {failed} failed\n", stories.len()))?;
+    let stories = match stories.len() {
+        1 => "1 story".to_owned(),
+        count => format!("{count} stories"),
+    };
+    print(&format!("{stories}, {failed} failed\n"))?;
     Ok(failed)
 }
 

@@ -160,7 +160,7 @@ fn a_change_is_built_tested_and_taken_up_by_the_host() {
         said
     };
     let said = until("watching hot-watched");
-    assert!(said.contains("1 stories, 0 failed") && said.contains("the host runs it, after"), "{said}");
+    assert!(said.contains("1 story, 0 failed") && said.contains("the host runs it, after"), "{said}");
 
     let source = place.read("hot-watched/src/lib.rs");
     place.write("hot-watched/src/lib.rs", source.replace("too hot three times in a row", "hot"));

@@ -36,7 +36,7 @@ fn passes(place: &Place, program: &str, arguments: &[&str]) {
 fn tells(place: &Place) {
     let target = target();
     let said = place.carpe(&["test", "door-ajar", "--target-dir", target.to_str().unwrap()]).expect(0);
-    for part in ["ok      usual", "covered moments 1 of 1", "covered actions 1 of 1", "1 stories, 0 failed"] {
+    for part in ["ok      usual", "covered moments 1 of 1", "covered actions 1 of 1", "1 story, 0 failed"] {
         assert!(said.out.contains(part), "{part} in {}", said.out);
     }
 }

@@ -28,7 +28,7 @@ fn what_came_is_shown_beside_what_should_have() {
         "ok      rises",
         "covered subscriptions 1 of 1",
         "covered moments 1 of 2; never `flood.over`",
-        "1 stories, 0 failed",
+        "1 story, 0 failed",
     ] {
         assert!(said.out.contains(part), "{part} in {}", said.out);
     }
