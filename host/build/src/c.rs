@@ -10,13 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
-
-use crate::{BuildError, exports_a_rule, wit};
+use crate::{BuildError, wit};
 use manifest::Manifest;
 use tool::Tool;
 
@@ -58,12 +52,8 @@ pub(crate) fn build(folder: &Path) -> Result<Vec<u8>, BuildError> {
         source,
     })?;
     let core = compile(folder, &manifest, &sdk, &tool, work.path())?;
-    let component = componentize(core, manifest.migrates).map_err(BuildError::NotAPlugin)?;
-    if exports_a_rule(&component) {
-        Ok(component)
-    } else {
-        Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()))
-    }
+    let world = if manifest.migrates { "migrating-column-plugin" } else { "column-plugin" };
+    wit::component_of(core, Some(WORLDS), world)
 }
 
 /// Returns the core module.
@@ -118,31 +108,6 @@ fn compile(
     command.args(LINK).args(tool.link_arguments()).args(&objects).arg("-o").arg(&module);
     run(&mut command, tool, folder)?;
     fs::read(&module).map_err(|source| BuildError::Io { doing: "read what was linked", path: module, source })
-}
-
-/// A module that asks WASI for something, because it prints, gets the adapter, which asks the host for WASI 0.2.
-fn componentize(
-    mut core: Vec<u8>,
-    migrates: bool,
-) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut sources = SourceMap::default();
-    for (name, text) in wit::FILES.into_iter().chain([("c.wit", WORLDS)]) {
-        sources.push_str(name, text);
-    }
-    let group = sources.parse().map_err(|(_, error)| error.to_string())?;
-    let mut resolve = Resolve::default();
-    let package = resolve.push_group(group)?;
-    let world = if migrates { "migrating-column-plugin" } else { "column-plugin" };
-    let world = resolve.select_world(&[package], Some(world))?;
-    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false)?;
-    let encode = || {
-        ComponentEncoder::default()
-            .module(&core)?
-            .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
-            .validate(true)
-            .encode()
-    };
-    Ok(encode()?)
 }
 
 /// Runs a command that says nothing on its standard output; what it says otherwise is shown if it fails.

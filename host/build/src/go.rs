@@ -9,14 +9,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-};
 use wasmparser::{Parser, Payload};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
 
-use crate::{BuildError, Options, exports_a_rule, wit};
+use crate::{BuildError, Options, wit};
 use tool::Tool;
 
 /// What the SDK exports for a rule that has `import _ "carpe/migration"`.
@@ -31,12 +26,9 @@ world migrating-go-plugin { include column-plugin; export migration; }
 /// Builds the module in `folder`. The same source gives the same bytes: Go's own cache is all that is kept.
 pub(crate) fn build(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError> {
     let core = compile(folder, options)?;
-    let component = componentize(core).map_err(BuildError::NotAPlugin)?;
-    if exports_a_rule(&component) {
-        Ok(component)
-    } else {
-        Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()))
-    }
+    let migrates = exports(&core, MIGRATION).map_err(BuildError::NotAPlugin)?;
+    let world = if migrates { "migrating-go-plugin" } else { "go-plugin" };
+    wit::component_of(core, Some(WORLDS), world)
 }
 
 /// Returns the core module.
@@ -68,27 +60,6 @@ fn compile(folder: &Path, options: &Options) -> Result<Vec<u8>, BuildError> {
         return Err(BuildError::Compile { folder: folder.to_owned(), output });
     }
     fs::read(&out).map_err(io_error("read what Go built", &out))
-}
-
-fn componentize(mut core: Vec<u8>) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut sources = SourceMap::default();
-    for (name, text) in wit::FILES.into_iter().chain([("go.wit", WORLDS)]) {
-        sources.push_str(name, text);
-    }
-    let group = sources.parse().map_err(|(_, error)| error.to_string())?;
-    let mut resolve = Resolve::default();
-    let package = resolve.push_group(group)?;
-    let world = if exports(&core, MIGRATION)? { "migrating-go-plugin" } else { "go-plugin" };
-    let world = resolve.select_world(&[package], Some(world))?;
-    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false)?;
-    let encode = || {
-        ComponentEncoder::default()
-            .module(&core)?
-            .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
-            .validate(true)
-            .encode()
-    };
-    Ok(encode()?)
 }
 
 fn exports(core: &[u8], name: &str) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Serialize;
 
-use crate::{BuildError, Options, exports_a_rule, wit, write_atomically};
+use crate::{BuildError, Options, checked, wit, write_atomically};
 use error_text::readable;
 use package::Package;
 
@@ -127,10 +127,7 @@ fn componentize(
         path,
         source,
     })?;
-    if !exports_a_rule(&component) {
-        return Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()));
-    }
-    Ok(component)
+    checked(component)
 }
 
 /// A custom section that says what a component was made from.

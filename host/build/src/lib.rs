@@ -13,6 +13,7 @@
 
 mod c;
 mod cargo;
+mod environment;
 mod error;
 mod go;
 mod javascript;
@@ -108,10 +109,16 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, BuildError> {
     let encode = || ComponentEncoder::default().module(core)?.validate(true).encode();
     let component = encode().map_err(|error| BuildError::NotAPlugin(error.into_boxed_dyn_error()))?;
     // An empty module becomes an empty component.
-    if !exports_a_rule(&component) {
-        return Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()));
+    checked(component)
+}
+
+/// A component, if it is a rule's.
+fn checked(component: Vec<u8>) -> Result<Vec<u8>, BuildError> {
+    if exports_a_rule(&component) {
+        Ok(component)
+    } else {
+        Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()))
     }
-    Ok(component)
 }
 
 fn exports_a_rule(component: &[u8]) -> bool {

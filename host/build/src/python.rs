@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::{BuildError, Options, exports_a_rule, wit};
+use crate::{BuildError, Options, checked, exports_a_rule, wit};
 use manifest::Manifest;
 use tool::Tool;
 
@@ -182,11 +182,7 @@ fn componentize(
         return Err(BuildError::Compile { folder: folder.to_owned(), output });
     }
     let component = fs::read(&out).map_err(io_error("read what componentize-py built", &out))?;
-    if exports_a_rule(&component) {
-        Ok(component)
-    } else {
-        Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into()))
-    }
+    checked(component)
 }
 
 /// What componentize-py says of an error in the rule, without the frames that are not the rule's, and with the files

@@ -4,10 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use wasmparser::Parser;
-use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
 
-use crate::{BuildError, componentize, exports_a_rule, wit};
+use crate::{BuildError, checked, wit};
 
 /// The file that a folder has.
 pub(crate) const FILE: &str = "rule.wat";
@@ -28,30 +26,13 @@ pub(crate) fn build(from: &Path) -> Result<Vec<u8>, BuildError> {
         path: path.clone(),
         source,
     })?;
-    let mut binary = wat::parse_str(&text).map_err(|mut error| {
+    let binary = wat::parse_str(&text).map_err(|mut error| {
         error.set_path(&path);
         BuildError::Compile { folder: from.to_owned(), output: error.to_string() }
     })?;
     if Parser::is_component(&binary) {
-        return match exports_a_rule(&binary) {
-            true => Ok(binary),
-            false => Err(BuildError::NotAPlugin("it exports no `carpe:rule/rule`".into())),
-        };
+        return checked(binary);
     }
     let world = if text.contains(MIGRATION) { "migrating-plugin" } else { "plugin" };
-    embed(&mut binary, world).map_err(BuildError::NotAPlugin)?;
-    componentize(&binary)
-}
-
-fn embed(core: &mut Vec<u8>, world: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut sources = SourceMap::default();
-    for (name, text) in wit::FILES {
-        sources.push_str(name, text);
-    }
-    let contract = sources.parse().map_err(|(_, error)| error.to_string())?;
-    let mut resolve = Resolve::default();
-    let package = resolve.push_group(contract)?;
-    let world = resolve.select_world(&[package], Some(world))?;
-    embed_component_metadata(core, &resolve, world, StringEncoding::UTF8, false)?;
-    Ok(())
+    wit::component_of(binary, None, world)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::BuildError;
+use crate::environment::{environments, looked};
 
 /// What was tried; other versions may do.
 const VERSION: &str = "0.17.1";
@@ -25,17 +26,10 @@ pub(super) enum Tool {
 }
 
 impl Tool {
-    /// Looks for zig as Python's package `ziglang` brings it: in the folder's virtual environment, in the one that is active,
-    /// and in those of the folders above; then in the path; then for clang, of the WASI SDK or of Debian.
+    /// Looks for zig as Python's package `ziglang` brings it, then in the path; then for clang, of the WASI SDK or of Debian.
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
-        let own = folder.join(".venv");
-        let active = env::var_os("VIRTUAL_ENV").map(PathBuf::from);
-        let above = folder.ancestors().skip(1).map(|above| above.join(".venv"));
-        let environments = [own].into_iter().chain(active).chain(above);
-        if let Some(zig) = environments.into_iter().find_map(|environment| zig_of(&environment)) {
-            return Ok(Tool::Zig(zig));
-        }
-        if let Some(zig) = on_path("zig") {
+        let zig = environments(folder).find_map(|environment| zig_of(&environment));
+        if let Some(zig) = zig.or_else(|| on_path("zig")) {
             return Ok(Tool::Zig(zig));
         }
         if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
@@ -52,10 +46,7 @@ impl Tool {
         }
         Err(BuildError::NoTool {
             tool: "a C compiler for WebAssembly",
-            looked: format!(
-                "{} and `.venv` of the folders above, in $VIRTUAL_ENV and in $PATH",
-                folder.join(".venv").display()
-            ),
+            looked: looked(folder),
             remedy: format!(
                 "run `python3 -m venv .venv && .venv/bin/pip install ziglang=={VERSION}` there or above, or install \
                  clang, lld, wasi-libc and libclang-rt for wasm32"

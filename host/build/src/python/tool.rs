@@ -1,12 +1,12 @@
 //! Finds componentize-py, and the SDK.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::BuildError;
+use crate::environment::{looked, programs};
 
 use super::manifest::Manifest;
 
@@ -19,31 +19,15 @@ pub(super) struct Tool {
 }
 
 impl Tool {
-    /// Looks in the folder's virtual environment, in the one that is active, in those of the folders above, and in
-    /// the path.
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
-        let own = folder.join(".venv/bin");
-        let active = env::var_os("VIRTUAL_ENV").map(|active| Path::new(&active).join("bin"));
-        let above = folder.ancestors().skip(1).map(|above| above.join(".venv/bin"));
-        let path = env::var_os("PATH").unwrap_or_default();
-        [own]
-            .into_iter()
-            .chain(active)
-            .chain(above)
-            .chain(env::split_paths(&path))
-            .map(|bin| bin.join("componentize-py"))
-            .find(|path| path.is_file())
-            .map(|path| Tool { path })
-            .ok_or_else(|| BuildError::NoTool {
-                tool: "componentize-py",
-                looked: format!(
-                    "{}, in `.venv` of the folders above, in $VIRTUAL_ENV and in $PATH",
-                    folder.join(".venv").display()
-                ),
-                remedy: format!(
-                    "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` there or above"
-                ),
-            })
+        let found = programs(folder).map(|bin| bin.join("componentize-py")).find(|path| path.is_file());
+        found.map(|path| Tool { path }).ok_or_else(|| BuildError::NoTool {
+            tool: "componentize-py",
+            looked: looked(folder),
+            remedy: format!(
+                "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` there or above"
+            ),
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
