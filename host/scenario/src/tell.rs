@@ -283,9 +283,23 @@ impl Rule {
     }
 }
 
-/// Waits until all that was accepted is handled; actions may wait for an answer.
+/// Waits until all that was accepted is handled, and each action is on its way; it may wait there for an answer.
 fn quiet(host: &Host) -> Result<(), TellError> {
-    if host.checkpoint(PATIENCE) { Ok(()) } else { Err(TellError::NotDone) }
+    // What did not go out before the next step could expire by it, or not, as the threads have it.
+    let is_sent = || host.status().sinks.iter().all(|sink| sink.waiting == sink.in_flight);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while host.checkpoint(PATIENCE) {
+        if is_sent() {
+            return Ok(());
+        }
+        while !is_sent() {
+            if std::time::Instant::now() > deadline {
+                return Err(TellError::NotDone);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    Err(TellError::NotDone)
 }
 
 /// Moves the timeline, and stops wherever a timer is due on the way: so it is for a host as time goes by.
