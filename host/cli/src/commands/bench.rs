@@ -3,12 +3,12 @@
 mod measure;
 
 use std::io::BufRead as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use carpe::plugin::Configuration;
 use carpe::sandbox::{Sandbox, SandboxOptions};
 use carpe::{Event, Limits, PackedEvent};
@@ -23,6 +23,8 @@ use crate::output::{bytes, columns, counted, grouped, print, print_json};
 use measure::{Extremes, Measured, Tried};
 
 const EVENT_BYTES: usize = 1 << 20;
+/// All of them are held in memory.
+const EVENTS: usize = 1_000_000;
 /// From this share of a limit on, a figure is marked.
 const NEAR_PERCENT: u64 = 50;
 
@@ -35,8 +37,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
         true => build(&args.rule, args.target_dir.as_deref())?,
         false => read(&args.rule, options.max_component_bytes as u64)?.into(),
     };
-    // Beside the component, or beside the folder of source, where it is built to.
-    let manifest = manifest_of(&args.rule)?.map(|(_, manifest)| manifest).unwrap_or_default();
+    let manifest =
+        manifest_of(&component_path(&args.rule)?)?.map(|(_, manifest)| manifest).unwrap_or_default();
     let told = match &args.events {
         Some(events) => vec![(manifest.configuration.clone(), vec![events_of(events)?])],
         None => stories_of(args)?,
@@ -79,6 +81,18 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the component is, or where a folder of source is built to: what an operator sets lies beside it.
+fn component_path(rule: &Path) -> anyhow::Result<PathBuf> {
+    if !rule.is_dir() {
+        return Ok(rule.to_owned());
+    }
+    // `.` has no name of its own, and a folder's name may have a dot in it.
+    let folder = std::fs::canonicalize(rule).with_context(|| format!("cannot open {}", rule.display()))?;
+    let mut path = folder.into_os_string();
+    path.push(".wasm");
+    Ok(path.into())
+}
+
 fn events_of(file: &Path) -> anyhow::Result<Vec<PackedEvent>> {
     let open = || format!("cannot read {}", file.display());
     let lines = std::io::BufReader::new(std::fs::File::open(file).with_context(open)?).lines();
@@ -87,6 +101,9 @@ fn events_of(file: &Path) -> anyhow::Result<Vec<PackedEvent>> {
         let line = line.with_context(open)?;
         if line.trim().is_empty() {
             continue;
+        }
+        if events.len() == EVENTS {
+            bail!("{} has more than {} events: fewer will do", file.display(), grouped(EVENTS as u64));
         }
         let event = Event::from_json(line.as_bytes(), EVENT_BYTES);
         let event = event.with_context(|| format!("{}:{number}: it is no event", file.display()))?;

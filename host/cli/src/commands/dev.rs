@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -37,14 +37,14 @@ pub(crate) fn dev(args: &DevArgs) -> Result<ExitCode, Failure> {
         let passed = round(args, &folder)?;
         return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let (send, changes) = channel();
+    // That something has changed is all that has to be known.
+    let (send, changes) = sync_channel(1);
     let root = folder.clone();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         if let Some(path) = event.paths.iter().find(|path| !event.kind.is_access() && is_source(&root, path))
         {
-            // Nobody listens only when the command ends.
-            let _ = send.send(path.clone());
+            let _ = send.try_send(path.clone());
         }
     });
     let mut watcher = watcher.with_context(|| format!("cannot watch {}", folder.display()))?;

@@ -139,6 +139,13 @@ fn once_it_is_built_and_told_its_stories_and_only_then_put_in_place() {
     let said = dev().expect(0);
     assert!(said.out.contains("plugins/hot-once.wasm is up to date, after "), "{}", said.out);
     assert!(place.path("plugins/hot-once.wasm").exists());
+
+    // From within its folder, with what an operator sets beside it.
+    place.write("hot-once.toml", "[limits]\nstate_bytes = 10\n");
+    let mut bench =
+        place.command(&["bench", ".", "--milliseconds", "5", "--target-dir", guests.to_str().unwrap()]);
+    let said = Said::of(&bench.current_dir(place.path("hot-once")).output().unwrap()).expect(0);
+    assert!(said.out.contains("hot-once 0.1.0: 4 inputs") && said.out.contains("10 bytes"), "{}", said.out);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn rest_of(mut log: BufReader<ChildStderr>, mut said: String) -> String {
 }
 
 impl Said {
-    fn of(output: &Output) -> Said {
+    pub(crate) fn of(output: &Output) -> Said {
         Said {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
