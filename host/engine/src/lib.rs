@@ -22,6 +22,7 @@ mod checkpoint;
 mod contract;
 mod data_folder;
 mod event;
+pub mod guardrail;
 mod host;
 pub mod journal;
 mod limits;
@@ -47,6 +48,7 @@ pub use event::{
     AdmitError, Data, DataRef, Event, EventBatch, EventRef, INSTANT_LIMIT, Instant, PackedEvent, Text,
     format_instant, parse_instant,
 };
+pub use guardrail::Guardrail;
 pub use host::{
     DeadLetterInfo, Host, HostBuilder, KEYS_AT_ONCE, KeyInfo, Moments, MomentsError, OperateError, Receipt,
     ShutdownReport, StartError,

@@ -1,0 +1,14 @@
+//! What stands between a moment and the world: the operator's guardrails.
+#![cfg_attr(not(test), expect(dead_code, reason = "nothing judges by them yet"))]
+
+mod amount;
+mod config;
+mod json_pointer;
+mod quiet;
+
+pub use config::{
+    Approval, Budget, Consent, Each, Exclusive, Frequency, Guardrail, Kind, Mute, Pattern, Quiet, Rate,
+    Selector, Then, Threshold,
+};
+pub use json_pointer::JsonPointer;
+pub use quiet::{QuietHours, TimeOfDay, TimeZone};
