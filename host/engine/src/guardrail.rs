@@ -1,10 +1,11 @@
 //! What stands between a moment and the world: the operator's guardrails.
 #![cfg_attr(not(test), expect(dead_code, reason = "nothing judges by them yet"))]
 
-mod amount;
+pub(crate) mod amount;
 mod config;
 mod json_pointer;
 mod quiet;
+pub(crate) mod window;
 
 pub use config::{
     Approval, Budget, Consent, Each, Exclusive, Frequency, Guardrail, Kind, Mute, Pattern, Quiet, Rate,
