@@ -4,7 +4,7 @@
 pub(crate) mod amount;
 mod config;
 mod json_pointer;
-mod quiet;
+pub(crate) mod quiet;
 pub(crate) mod window;
 
 pub use config::{

@@ -30,8 +30,8 @@ pub(crate) enum AmountError {
     TooLarge(JsonPointer),
 }
 
-/// The amount at a place in an action's data, in millionths. What is finer than that is rounded up, so that what is added up
-/// is never less than what is spent.
+/// The amount at a place in an action's data, in millionths. What is finer than that is rounded up, so that what is added
+/// up is never less than what is spent.
 pub(crate) fn pointed(data: &str, pointer: &JsonPointer) -> Result<u64, AmountError> {
     let number = found(data, pointer)?;
     if !number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {

@@ -169,8 +169,8 @@ pub struct Consent {
 }
 
 impl Consent {
-    /// What an action of this name is for: of the patterns that match, the longest counts, a whole name before the beginning of
-    /// one. None: nobody can have said yes to it.
+    /// What an action of this name is for: of the patterns that match, the longest counts, and a whole name before the
+    /// beginning of one. None: nobody can have said yes to it.
     pub fn purpose(&self, action: &str) -> Option<&str> {
         let matching = self.purposes.iter().filter(|(pattern, _)| pattern.matches(action));
         matching.max_by_key(|(pattern, _)| pattern.precision()).map(|(_, purpose)| purpose.as_str())

@@ -2,10 +2,16 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
 use serde::Deserialize;
 
+use crate::event::Instant;
+
 const MINUTES_PER_DAY: u16 = 24 * 60;
+const MINUTE_MS: u64 = 60_000;
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 /// A time of day, to the minute: `22:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -79,6 +85,38 @@ impl QuietHours {
         }
         Ok(QuietHours { from, to })
     }
+
+    /// Whether an instant lies in them by the clock of a time zone.
+    pub(crate) fn is_quiet(&self, at: Instant, zone: &TimeZone) -> bool {
+        self.left(local_ms(at, zone.offset_ms(at))).is_some()
+    }
+
+    /// The first instant from `at` on that does not.
+    pub(crate) fn ends(&self, at: Instant, zone: &TimeZone) -> Instant {
+        let mut now = at;
+        while let Some(left) = self.left(local_ms(now, zone.offset_ms(now))) {
+            let end = now.saturating_add(left);
+            match zone.next_change(now) {
+                // There the clock is set: it may be quiet no longer, or for longer, or again.
+                Some(change) if change <= end => now = change,
+                _ => return end,
+            }
+        }
+        now
+    }
+
+    /// For how many milliseconds more the clock shows quiet hours, if it does at this time of the day.
+    fn left(&self, local_ms: u64) -> Option<u64> {
+        let [from, to] = [self.from, self.to].map(|time| u64::from(time.minutes) * MINUTE_MS);
+        let since = (local_ms + DAY_MS - from) % DAY_MS;
+        let long = (to + DAY_MS - from) % DAY_MS;
+        long.checked_sub(since).filter(|left| *left > 0)
+    }
+}
+
+/// What the clock shows, in milliseconds since the last midnight that it showed.
+fn local_ms(at: Instant, offset_ms: u64) -> u64 {
+    (at % DAY_MS + offset_ms) % DAY_MS
 }
 
 impl fmt::Display for QuietHours {
@@ -100,13 +138,34 @@ impl TimeZone {
     /// What to write instead.
     pub fn parse(name: &str) -> Result<TimeZone, String> {
         // Not `TimeZone::get`: it would read the machine's database if any other crate turned that feature on.
-        TimeZoneDatabase::bundled().get(name).map(TimeZone).map_err(|_| {
+        let zone = TimeZoneDatabase::bundled().get(name).ok();
+        // `Etc/Unknown` would be as good as UTC.
+        zone.filter(|zone| !zone.is_unknown()).map(TimeZone).ok_or_else(|| {
             format!(
                 "`{}` is no time zone that is known: write a name of the IANA database, such as Europe/Vienna",
                 name.escape_debug()
             )
         })
     }
+}
+
+impl TimeZone {
+    /// How far its clock is ahead of UTC, less whole days: so a clock that is behind is nearly a day ahead.
+    fn offset_ms(&self, at: Instant) -> u64 {
+        let seconds = i64::from(self.0.to_offset(timestamp(at)).seconds());
+        seconds.rem_euclid(DAY_SECONDS).unsigned_abs() * 1_000
+    }
+
+    /// When its clock is set next, after an instant.
+    fn next_change(&self, at: Instant) -> Option<Instant> {
+        let changes = self.0.following(timestamp(at));
+        changes.map(|change| change.timestamp().as_millisecond().unsigned_abs()).find(|change| *change > at)
+    }
+}
+
+/// After the year 9999 clocks go on as they do at its end.
+fn timestamp(at: Instant) -> Timestamp {
+    i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(Timestamp::MAX)
 }
 
 impl TryFrom<String> for TimeZone {
@@ -122,3 +181,6 @@ impl fmt::Display for TimeZone {
         f.write_str(self.0.iana_name().unwrap_or("UTC"))
     }
 }
+
+#[cfg(test)]
+mod tests;

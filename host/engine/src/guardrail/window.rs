@@ -9,9 +9,9 @@ const MAX_ENTRIES: usize = 64;
 
 /// Amounts and the instants that they were counted at, in order of those.
 ///
-/// An amount counts from its instant until before a period later. Of at most 64 instants in a period the sum is exact. Of
-/// more, the two nearest neighbours become one at the later instant, so that what was counted counts longer, and never
-/// shorter.
+/// An amount counts from its instant until before a period later. Of at most 64 instants in a period the sum is exact.
+/// Of more, the two nearest neighbours become one at the later instant, so that what was counted counts longer, and
+/// never shorter.
 ///
 /// Whoever lags may ask and count for an instant before the latest, where later amounts count as well: what has passed is
 /// kept for one more period, as long as there is room, so that nothing is missing there either. The period should stay the
@@ -55,7 +55,8 @@ impl Window {
         self.counting(now, period_ms).fold(0, |sum, (_, amount)| sum.saturating_add(amount))
     }
 
-    /// The first instant from `now` on at which `amount` more is within `at_most`, if nothing else is counted; none: never.
+    /// The first instant from `now` on at which `amount` more is within `at_most`, if nothing else is counted; none:
+    /// never.
     pub(crate) fn free_at(&self, now: Instant, period_ms: u64, at_most: u64, amount: u64) -> Option<Instant> {
         let room = u128::from(at_most.checked_sub(amount)?);
         let mut sum: u128 = self.counting(now, period_ms).map(|(_, amount)| u128::from(amount)).sum();
