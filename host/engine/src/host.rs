@@ -1,11 +1,13 @@
 //! The host: what services embed.
 
 mod builder;
+mod guard;
 mod operate;
 mod start;
 
 pub(crate) use builder::Recovery;
 pub use builder::{HostBuilder, StartError};
+pub use guard::{CONSENTS_AT_ONCE, ConsentGiven, HeldInfo};
 pub use operate::{DeadLetterInfo, KEYS_AT_ONCE, KeyInfo, OperateError};
 
 use std::pin::Pin;
@@ -154,7 +156,7 @@ impl Moments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// All that was accepted had been handled, and all actions had an outcome.
+    /// All that was accepted had been handled, and all actions had an outcome or were held by a guardrail.
     pub drained: bool,
     /// Actions that still wait; they go out after the next start, if the host keeps its data.
     pub open_actions: usize,
@@ -265,6 +267,7 @@ impl Host {
             plugins,
             sinks: shared.outbox.sink_status(),
             dead_letters,
+            guardrails: shared.guard.status(shared.intake.last_instant()),
             recovery: self.recovery(report.next_start),
             kept: self.kept(),
             reloads_ok: registry.reloads_ok.load(Ordering::Relaxed),
@@ -300,7 +303,7 @@ impl Host {
     }
 
     /// Blocks until all that was accepted is handled, what waits for rules in quarantine aside, and every
-    /// action has an outcome. `false`: not within the time given.
+    /// action has an outcome or is held by a guardrail. `false`: not within the time given.
     pub fn settle(&self, within: Duration) -> bool {
         self.settle_until(after(within), true)
     }
@@ -313,7 +316,7 @@ impl Host {
             let idle = shared.intake.is_idle()
                 && registry.is_settled()
                 && self.report(Duration::from_secs(1)).is_some_and(|report| report.idle)
-                && (!outbox_too || shared.outbox.is_empty());
+                && (!outbox_too || shared.outbox.is_quiet());
             // What was going on may have ended in a new entry.
             if idle && shared.journal.end() == end && shared.intake.is_idle() {
                 return true;

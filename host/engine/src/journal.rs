@@ -5,15 +5,19 @@
 
 mod entry;
 pub(crate) mod file;
+mod id;
+mod judgement;
 mod memory;
 #[cfg(test)]
 mod testing;
 
 pub use entry::{
-    ActionId, Body, Decision, Entry, Epoch, Erasure, Given, InputId, InputRef, KeyChange, KeyImage,
-    OutcomeEntry, Position, SourceRead, VersionRecord,
+    Body, Decision, Entry, Epoch, Erasure, Given, InputRef, KeyChange, KeyImage, OutcomeEntry, Position,
+    SourceRead, VersionRecord,
 };
 pub use file::{Durability, FileJournal, FileJournalOptions};
+pub use id::{ActionId, InputId, MomentId};
+pub use judgement::{Contender, Counted, GuardChange, Judgement, Muted, Verdict};
 pub use memory::MemoryJournal;
 
 use std::sync::Arc;

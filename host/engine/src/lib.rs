@@ -25,6 +25,7 @@ mod event;
 pub mod guardrail;
 mod host;
 pub mod journal;
+mod life;
 mod limits;
 mod moment;
 mod outbox;
@@ -50,9 +51,10 @@ pub use event::{
 };
 pub use guardrail::Guardrail;
 pub use host::{
-    DeadLetterInfo, Host, HostBuilder, KEYS_AT_ONCE, KeyInfo, Moments, MomentsError, OperateError, Receipt,
-    ShutdownReport, StartError,
+    CONSENTS_AT_ONCE, ConsentGiven, DeadLetterInfo, HeldInfo, Host, HostBuilder, KEYS_AT_ONCE, KeyInfo,
+    Moments, MomentsError, OperateError, Receipt, ShutdownReport, StartError,
 };
+pub use life::{ActionLife, LifeStep, MomentFilter, MomentLife, Stage};
 pub use limits::Limits;
 pub use moment::{Moment, MomentAction};
 pub use pipeline::intake::{Accepted, SubmitError};

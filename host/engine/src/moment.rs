@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Data, Event, Instant};
-use crate::journal::{ActionId, Position};
+use crate::journal::{ActionId, MomentId, Position};
+use crate::route::Target;
 
 /// Something that occurred and passes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Moment {
+    /// What names it. For programs: the store of checkpoints keeps it beside the rest.
+    #[serde(with = "moment_id")]
+    pub id: MomentId,
     /// The rule that saw it.
     pub rule: String,
     /// The key that it is about.
@@ -52,6 +56,28 @@ pub struct MomentAction {
     pub reference: Option<String>,
     /// What the other side needs to know, as JSON.
     pub data: String,
+    /// This is a copy, and of what: another sink decides the outcome of the action.
+    #[serde(skip)]
+    pub(crate) copy: Option<CopyOf>,
+}
+
+/// A copy of an action, for a further sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CopyOf {
+    /// The action, under whose key it goes out.
+    pub(crate) id: ActionId,
+    /// Where it is for.
+    pub(crate) to: Target,
+}
+
+impl MomentAction {
+    /// The key under which it goes out. Back in the host an event is known by it: there a copy has its own.
+    pub(crate) fn sent_as(&self) -> ActionId {
+        match &self.copy {
+            Some(CopyOf { id, to: Target::Sink(_) }) => *id,
+            _ => self.id,
+        }
+    }
 }
 
 impl Moment {
@@ -64,7 +90,7 @@ impl Moment {
     /// journals.
     pub(crate) fn action_event(&self, action: &MomentAction, event_type: Option<&str>) -> Event {
         let mut event = Event::new(
-            action.id.to_string(),
+            action.sent_as().to_string(),
             format!("/carpe/rules/{}", self.rule),
             event_type.unwrap_or(&action.name),
         );
@@ -89,6 +115,26 @@ impl Moment {
             extend("expirytime", &crate::event::format_instant(expires));
         }
         event
+    }
+}
+
+/// In hexadecimal for people and programs; nothing at all in the store's format, which was there before ids were.
+mod moment_id {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::journal::MomentId;
+
+    pub(super) fn serialize<S: Serializer>(id: &MomentId, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(id) } else { ().serialize(serializer) }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MomentId, D::Error> {
+        if !deserializer.is_human_readable() {
+            return <()>::deserialize(deserializer).map(|()| MomentId::default());
+        }
+        let text = String::deserialize(deserializer)?;
+        MomentId::parse(&text).ok_or_else(|| D::Error::custom("not a moment's id: 32 hexadecimal digits"))
     }
 }
 

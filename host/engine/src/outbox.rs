@@ -23,7 +23,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
@@ -31,12 +31,14 @@ use std::time::{Duration, Instant as Monotonic};
 use self::queue::SinkQueue;
 use self::state::{Deed, Ending, State, Try};
 use crate::event::{Data, Instant};
-use crate::journal::{ActionId, Body, Erasure, OutcomeEntry, Position};
+use crate::guardrail::{Guard, Judged, refusal};
+use crate::journal::{ActionId, Body, Decision, Erasure, OutcomeEntry, Position, Verdict};
+use crate::life::Lives;
 use crate::moment::Moment;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::lane::cut_text;
 use crate::pipeline::timeline::Timeline;
-use crate::route::Route;
+use crate::route::{Route, Target};
 use crate::rule::Status;
 use crate::sink::{Answer, Delivery, Reply};
 use crate::status::SinkStatus;
@@ -64,10 +66,10 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     wake: Condvar,
     sinks: Vec<String>,
+    guard: Arc<Guard>,
+    lives: Arc<Lives>,
     intake: Arc<Intake>,
     retry: Retry,
-    /// Actions that the journal has an outcome of, from before the start.
-    settled: HashSet<ActionId>,
     /// By rule: actions that left since a checkpoint last asked; none: there are no checkpoints.
     closed: Option<Mutex<HashMap<String, Vec<ActionId>>>>,
     /// Some rule is to rest.
@@ -79,19 +81,24 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn new(
         sinks: Vec<NamedSink>,
-        routes: Vec<Route>,
+        (routes, default_route): (Vec<Route>, Option<Target>),
+        (guard, lives): (Arc<Guard>, Arc<Lives>),
         intake: Arc<Intake>,
         retry: Retry,
-        settled: HashSet<ActionId>,
+        settled: HashMap<ActionId, Status>,
         checkpointed: bool,
     ) -> Arc<Self> {
+        let names = sinks.iter().map(|sink| sink.name.clone()).collect();
+        let sinks = sinks.into_iter().map(SinkQueue::new).collect();
+        let state = State::new(sinks, routes, default_route, Arc::clone(&guard), settled, checkpointed);
         Arc::new(Outbox {
-            sinks: sinks.iter().map(|sink| sink.name.clone()).collect(),
-            state: Mutex::new(State::new(sinks.into_iter().map(SinkQueue::new).collect(), routes)),
+            sinks: names,
+            state: Mutex::new(state),
+            guard,
+            lives,
             wake: Condvar::new(),
             intake,
             retry,
-            settled,
             closed: checkpointed.then(Mutex::default),
             holds_up: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -112,14 +119,19 @@ impl Outbox {
     /// Takes a moment's actions. `maybe_tried`: they may have gone out before the last start.
     pub(crate) fn take(self: &Arc<Self>, moment: &Arc<Moment>, maybe_tried: bool) {
         let give_up_at = Monotonic::now().checked_add(self.retry.give_up_after);
+        let timeline = self.intake.timeline_now();
         let mut deeds = Vec::new();
         let mut state = self.lock();
         for (place, action) in moment.actions.iter().enumerate() {
-            if self.settled.contains(&action.id) {
+            if let Some(status) = state.settled.get(&action.id).copied() {
                 // A checkpoint may hold it open: once its outcome is not kept any more, it would go out again.
                 self.note_closed(&moment.rule, action.id);
+                self.lives.ended(moment.id, action, status, timeline, "before the host started");
+                if status != Status::Withheld && action.copy.is_none() {
+                    deeds.extend(state.take_copies_of(moment, place, timeline));
+                }
             } else if !state.open.contains_key(&action.id) {
-                deeds.extend(state.take(moment, place, maybe_tried, give_up_at));
+                deeds.extend(state.take(moment, place, maybe_tried, give_up_at, timeline));
             }
         }
         self.unlock(state, deeds);
@@ -136,7 +148,7 @@ impl Outbox {
     /// Routes are known: what was held back goes on its way.
     pub(crate) fn open(self: &Arc<Self>) {
         let mut state = self.lock();
-        let deeds = state.release();
+        let deeds = state.release(self.intake.timeline_now());
         self.unlock(state, deeds);
     }
 
@@ -147,7 +159,9 @@ impl Outbox {
 
     /// The timeline has moved: what has expired by now ends.
     pub(crate) fn timeline_moved(&self, to: Instant) {
-        if self.lock().expiries.first().is_some_and(|(expires, _)| *expires < to) {
+        let state = self.lock();
+        let expired = state.expiries.first().is_some_and(|(expires, _)| *expires < to);
+        if expired || state.detained.first().is_some_and(|(until, _)| *until <= to) {
             self.wake.notify_one();
         }
     }
@@ -169,9 +183,12 @@ impl Outbox {
             let wake = state.next_wake().map(|at| at.saturating_duration_since(now));
             // Event time moves with events alone: see `timeline_moved`.
             let by_wall = self.intake.mode() == Timeline::Received;
+            let after = |at: Instant| Duration::from_millis(at.saturating_sub(timeline));
             let expiry = state.expiries.first().filter(|_| by_wall);
-            let expiry = expiry.map(|(at, _)| Duration::from_millis(at.saturating_sub(timeline) + 1));
-            let wait = wake.into_iter().chain(expiry).min().unwrap_or(Duration::from_secs(3600));
+            let expiry = expiry.map(|(at, _)| after(at.saturating_add(1)));
+            let detained = state.detained.first().filter(|_| by_wall).map(|(until, _)| after(*until));
+            let wait =
+                wake.into_iter().chain(expiry).chain(detained).min().unwrap_or(Duration::from_secs(3600));
             state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -188,14 +205,20 @@ impl Outbox {
         match deed {
             Deed::Try(attempt) => self.begin(attempt),
             Deed::Journal(id, ending) => self.journal(id, ending),
+            Deed::Judge(judged) => self.journal_judged(judged),
         }
     }
 
     fn begin(self: &Arc<Self>, Try { sink, id, attempt, timeout, moment, action }: Try) {
-        let event = Arc::new(moment.action_event(&moment.actions[action], None));
+        let emitted = &moment.actions[action];
+        let event = Arc::new(moment.action_event(emitted, None));
+        if attempt == 1 {
+            self.lives.acting(moment.id, emitted, self.intake.timeline_now());
+        }
+        let sent_as = emitted.sent_as();
         let outbox = Arc::clone(self);
         let reply = Reply::new(move |answer| outbox.answered(id, attempt, answer));
-        sink.deliver(Delivery { id, attempt, expires: moment.expires, timeout, event }, reply);
+        sink.deliver(Delivery { id: sent_as, attempt, expires: moment.expires, timeout, event }, reply);
     }
 
     fn answered(self: &Arc<Self>, id: ActionId, attempt: u32, answer: Answer) {
@@ -213,14 +236,67 @@ impl Outbox {
             // An event that would come into the journal too late: its expiry is judged when there is room.
             return self.not_written(id, ending);
         };
+        let detail = bodies.iter().find_map(detail_of).unwrap_or_default();
         let outbox = Arc::clone(self);
         self.intake.append(
             bodies,
             Box::new(move |done| match done {
-                Ok(_) => outbox.close(id, status),
+                Ok(_) => outbox.close(id, status, &detail),
                 Err(_) => outbox.not_written(id, ending),
             }),
         );
+    }
+
+    /// Journals what guardrails said, in one group; once that is durable it holds. What cannot be journaled was not said.
+    fn journal_judged(self: &Arc<Self>, judged: Vec<Judged>) {
+        let ids: Vec<ActionId> = judged.iter().map(|judged| judged.judgement.id).collect();
+        let bodies = judged.into_iter().map(|Judged { rule, judgement }| Body::Decision {
+            rule,
+            decision: Box::new(Decision::Judged(judgement)),
+        });
+        let outbox = Arc::clone(self);
+        self.intake.append(
+            bodies.collect(),
+            Box::new(move |done| {
+                let durable = match done {
+                    Ok(_) => Ok(outbox.intake.timeline_now()),
+                    Err(_) => {
+                        outbox.guard.not_judged(ids.iter().copied());
+                        Err(Monotonic::now() + JOURNAL_PAUSE)
+                    }
+                };
+                let mut state = outbox.lock();
+                let mut deeds = Vec::new();
+                for id in ids {
+                    deeds.extend(state.judged(id, durable, (Monotonic::now(), &outbox.retry)));
+                    if let Some(Verdict::Held { guardrail, reason, until, .. }) = outbox.guard.verdict(id)
+                        && let Some(open) = state.open.get(&id)
+                    {
+                        let why = refusal(&guardrail, &reason);
+                        let now = outbox.intake.last_instant();
+                        outbox.lives.held(open.moment.id, &open.moment.actions[open.action], now, until, why);
+                    }
+                }
+                outbox.unlock(state, deeds);
+            }),
+        );
+    }
+
+    /// Somebody decided about an action that a guardrail holds.
+    pub(crate) fn judge_again(self: &Arc<Self>, id: ActionId) {
+        let mut state = self.lock();
+        let deeds = state.judge_again(id, self.intake.timeline_now());
+        self.unlock(state, deeds);
+    }
+
+    /// Actions that guardrails hold, with their moments, in the order in which they are let go.
+    pub(crate) fn detained(&self) -> Vec<(ActionId, Arc<Moment>, usize)> {
+        let state = self.lock();
+        let held = state.detained.iter().filter_map(|(_, id)| {
+            let open = state.open.get(id)?;
+            Some((*id, Arc::clone(&open.moment), open.action))
+        });
+        held.collect()
     }
 
     /// What is to be journaled, in one group. Nothing: not now.
@@ -263,8 +339,12 @@ impl Outbox {
         self.unlock(state, Vec::new());
     }
 
-    fn close(self: &Arc<Self>, id: ActionId, status: Status) {
+    fn close(self: &Arc<Self>, id: ActionId, status: Status, detail: &str) {
         let mut state = self.lock();
+        if let Some(open) = state.open.get(&id) {
+            let now = self.intake.last_instant();
+            self.lives.ended(open.moment.id, &open.moment.actions[open.action], status, now, detail);
+        }
         let Some(rule) = state.close(id, status) else { return };
         self.by_status[status as usize].fetch_add(1, Ordering::Relaxed);
         // While the state is locked: whoever finds the action gone finds it here.
@@ -276,6 +356,12 @@ impl Outbox {
     pub(crate) fn take_closed(&self, rule: &str) -> Vec<ActionId> {
         let Some(closed) = &self.closed else { return Vec::new() };
         closed.lock().unwrap_or_else(PoisonError::into_inner).remove(rule).unwrap_or_default()
+    }
+
+    /// Copies of a rule's actions that were made since this was last asked, and are still open.
+    pub(crate) fn take_copies(&self, rule: &str) -> Vec<Moment> {
+        let copies = self.lock().new_copies.as_mut().and_then(|new| new.remove(rule)).unwrap_or_default();
+        self.still_open(&copies)
     }
 
     /// The moment with only those actions that are still open; none if none is. Takes its time: what it looks through may be
@@ -317,11 +403,13 @@ impl Outbox {
             });
             open.map(|(id, _)| *id).collect()
         };
-        named.into_iter().for_each(|id| self.close(id, Status::Withheld));
+        named.into_iter().for_each(|id| self.close(id, Status::Withheld, "erased"));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().open.is_empty()
+    /// Whether nothing is on its way out. What guardrails hold is not: that may take days.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        state.open.len() == state.detained.len()
     }
 
     pub(crate) fn open_actions(&self) -> usize {
@@ -370,6 +458,13 @@ fn outcome_of(moment: &Moment, action: usize, status: Status, answer: &Data, det
         answer,
         detail,
     }))
+}
+
+fn detail_of(body: &Body) -> Option<String> {
+    match body {
+        Body::Outcome(outcome) => Some(outcome.detail.clone()),
+        _ => None,
+    }
 }
 
 fn status_of(body: &Body) -> Option<Status> {

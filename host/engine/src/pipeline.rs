@@ -39,7 +39,9 @@ use tokio::sync::broadcast;
 
 use crate::checkpoint::{CheckpointStore, Collected, Marker};
 use crate::event::Instant;
+use crate::guardrail::Guard;
 use crate::journal::{Erasure, Journal, Position};
+use crate::life::Lives;
 use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::status::RecoveryStatus;
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) lives: Arc<Lives>,
     pub(crate) run: RunQueue,
     pub(crate) alarms: Alarms,
     pub(crate) mailbox: Mailbox,
@@ -104,10 +108,11 @@ impl Shared {
         let moment = Arc::new(moment);
         // Nobody listening is no error.
         drop(self.moments.send(Arc::clone(&moment)));
-        if !moment.actions.is_empty()
-            && !self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()])
-        {
-            self.outbox.take(&moment, moment.position < self.recovered_to);
+        if !self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
+            self.lives.detected(&moment);
+            if !moment.actions.is_empty() {
+                self.outbox.take(&moment, moment.position < self.recovered_to);
+            }
         }
         moment
     }
@@ -117,6 +122,7 @@ impl Shared {
         if self.erased(&moment.rule, moment.position, [moment.key.as_str(), moment.subject()]) {
             moment.actions.iter().for_each(|action| self.outbox.note_closed(&moment.rule, action.id));
         } else {
+            self.lives.detected(moment);
             self.outbox.take(moment, true);
         }
     }

@@ -10,12 +10,13 @@ use crate::journal::{
 };
 use crate::pipeline::known::{KnownIds, KnownLimits};
 use crate::pipeline::lane::DeadLetter;
+use crate::rule::Status;
 
 /// What the journal says, apart from what rules compute from it.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// Actions that have an outcome, of those that may come up again.
-    pub(crate) settled: HashSet<ActionId>,
+    pub(crate) settled: HashMap<ActionId, Status>,
     /// How far each source has been read.
     pub(crate) cursors: BTreeMap<String, String>,
     /// Erasures that were asked for and are not done, where and when.
@@ -44,7 +45,12 @@ pub(crate) enum Turn<V> {
 
 /// Reads what was decided since the checkpoints: switches, inputs set aside, and those outcomes whose actions
 /// may come up again, since checkpoints hold them open or rules compute them again.
-pub(crate) fn recover(journal: &dyn Journal, standing: &Standing) -> Result<Recovered, JournalError> {
+/// Each entry is shown to `also`, for what else is a fold over them.
+pub(crate) fn recover(
+    journal: &dyn Journal,
+    standing: &Standing,
+    also: &mut dyn FnMut(&Entry),
+) -> Result<Recovered, JournalError> {
     let mut recovered = Recovered {
         cursors: standing.host.cursors.clone(),
         erasures: standing.host.erasures.clone(),
@@ -52,6 +58,7 @@ pub(crate) fn recover(journal: &dyn Journal, standing: &Standing) -> Result<Reco
     };
     let computed_from = standing.position();
     journal.visit_decisions(standing.reads_from(), &mut |entry| {
+        also(&entry);
         match &entry.body {
             Body::Outcome(outcome)
                 if entry.position < computed_from && !standing.open.contains(&outcome.id) => {}
@@ -70,7 +77,7 @@ impl Recovered {
     fn note(&mut self, entry: &Entry) {
         match &entry.body {
             Body::Outcome(outcome) => {
-                self.settled.insert(outcome.id);
+                self.settled.insert(outcome.id, outcome.status);
             }
             Body::SourceRead(read) => {
                 self.cursors.insert(read.source.clone(), read.cursor.clone());
@@ -112,7 +119,8 @@ impl RuleDecisions {
             Decision::GivenAgain { input, .. } | Decision::Dropped { input } => {
                 self.closed.insert(input.id);
             }
-            Decision::Verdict { .. } => {}
+            // Guardrails take it in.
+            Decision::Verdict { .. } | Decision::Judged(_) => {}
         }
     }
 }

@@ -155,7 +155,7 @@ impl<'a> Source<'a> {
             None => return Err(ReplayError::NoBase { start: journal.start() }),
         };
         let standing = rows.standing();
-        let decided = recover(&*journal, &standing)?;
+        let decided = recover(&*journal, &standing, &mut |_| {})?;
         let mut erasures = Vec::new();
         journal.visit_decisions(from, &mut |entry| {
             if let Body::ErasureAsked(erasure) = &entry.body {
@@ -201,6 +201,7 @@ impl Rows {
         Standing {
             host: self.host.clone(),
             rules: records.map(|(rule, record)| (rule.clone(), record)).collect(),
+            guard: None,
             open: open().flat_map(|moment| &moment.actions).map(|action| action.id).collect(),
             open_from: open().map(|moment| moment.position).min(),
         }

@@ -48,7 +48,7 @@ impl fmt::Display for RouteFilter {
 }
 
 /// Where a [`Route`] leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// Out, through the sink of this name.
     Sink(String),
@@ -177,8 +177,15 @@ mod tests {
     #[test]
     fn a_filter_sees_what_goes_out() {
         let id = crate::journal::ActionId([7; 16]);
-        let action = MomentAction { id, name: "lamp.on".to_owned(), reference: None, data: "{}".to_owned() };
+        let action = MomentAction {
+            id,
+            name: "lamp.on".to_owned(),
+            reference: None,
+            data: "{}".to_owned(),
+            copy: None,
+        };
         let moment = Moment {
+            id: crate::journal::MomentId([1; 16]),
             rule: "streetlights".to_owned(),
             key: "lamp-7".to_owned(),
             kind: "car.near".to_owned(),

@@ -33,6 +33,8 @@ pub struct Status {
     pub plugins: Vec<PluginStatus>,
     /// Where actions go.
     pub sinks: Vec<SinkStatus>,
+    /// What stands between them and moments.
+    pub guardrails: GuardrailsStatus,
     /// What the start had to do, and what the next one would.
     pub recovery: RecoveryStatus,
     /// What is kept, and what is to be forgotten.
@@ -118,6 +120,56 @@ pub struct KeptStatus {
     pub erasures: Vec<Position>,
     /// Why it could not be brought up to date, if so; it is tried again.
     pub failed: Option<String>,
+}
+
+/// What guardrails hold and remember.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct GuardrailsStatus {
+    /// Each, in the order in which they are asked.
+    pub guardrails: Vec<GuardrailStatus>,
+    /// Actions that are held.
+    pub held: usize,
+    /// How many may be.
+    pub max_held: usize,
+    /// Counts that are kept: one of each guardrail that counts, and of each subject.
+    pub counts: usize,
+    /// How many may be.
+    pub max_counts: usize,
+    /// Yeses and noes of persons that are known.
+    pub consents: usize,
+    /// How many may be.
+    pub max_consents: usize,
+    /// What is muted by command.
+    pub mutes: Vec<MutedStatus>,
+}
+
+/// A guardrail.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct GuardrailStatus {
+    /// Its name.
+    pub name: String,
+    /// What it asks, e.g. `quiet-hours`.
+    pub kind: &'static str,
+    /// Actions that it held since the start.
+    pub held: u64,
+    /// Actions that it withheld since the start.
+    pub withheld: u64,
+}
+
+/// Something that is muted.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct MutedStatus {
+    /// `rule`, `moment` or `subject`.
+    pub sort: &'static str,
+    /// Its name; of a subject its hash, in hexadecimal.
+    pub name: String,
+    /// Until when; none: until it is unmuted.
+    pub until: Option<Instant>,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// Events on their way in.

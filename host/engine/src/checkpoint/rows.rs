@@ -9,6 +9,8 @@
 //! g  rule  position  input's id    what is given again of it
 //! ```
 //!
+//! And those of the guardrails: see [`guardrail::rows`](crate::guardrail::rows).
+//!
 //! A rule's name stands after its length, so that no rule's rows lie among another's.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, damaged};
 use crate::event::Instant;
+use crate::guardrail::rows::{POSITION, SORTS};
 use crate::journal::{ActionId, Erasure, Given, InputRef, Position, VersionRecord};
 use crate::moment::Moment;
 use crate::pipeline::keys::{Key, KeyState};
@@ -72,6 +75,9 @@ impl Rows {
             self.host = decode("the host's record", value)?;
             return Ok(());
         }
+        if is_of_guardrails(key) {
+            return Ok(());
+        }
         let place = Place::read(key)?;
         if !self.rules.contains_key(place.rule) {
             self.rules.insert(place.rule.to_owned(), Checkpoint::default());
@@ -83,6 +89,11 @@ impl Rows {
     }
 }
 
+/// Guardrails are no rules, and nothing that a rule computes.
+fn is_of_guardrails(key: &[u8]) -> bool {
+    key == POSITION || key.first().is_some_and(|sort| SORTS.contains(sort))
+}
+
 impl Checkpoint {
     pub(crate) fn add(&mut self, place: &Place<'_>, value: &[u8]) -> Result<(), CheckpointError> {
         match place.sort {
@@ -91,7 +102,7 @@ impl Checkpoint {
                 let key = Key::from(String::from_utf8_lossy(place.name));
                 self.keys.push((key, decode(place.rule, value)?));
             }
-            b'a' => self.open.push(decode(place.rule, value)?),
+            b'a' => self.open.push(open_action(place.rule, value)?),
             b'd' => self.letters.push(decode(place.rule, value)?),
             b'g' => {}
             other => return Err(damaged(place.rule, format!("a row of the unknown sort {other}"))),
@@ -142,11 +153,35 @@ pub(crate) fn encode<T: Serialize>(of: &str, value: &T) -> Result<Vec<u8>, Check
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(of: &str, bytes: &[u8]) -> Result<T, CheckpointError> {
+    decode_first(of, bytes).map(|(value, _)| value)
+}
+
+/// A value, and what follows it.
+fn decode_first<'a, T: DeserializeOwned>(
+    of: &str,
+    bytes: &'a [u8],
+) -> Result<(T, &'a [u8]), CheckpointError> {
     match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|error| damaged(of, error)),
+        Some((&FORMAT, rest)) => postcard::take_from_bytes(rest).map_err(|error| damaged(of, error)),
         Some((format, _)) => Err(damaged(of, format!("format {format}, this version reads {FORMAT}"))),
         None => Err(damaged(of, "an empty record")),
     }
+}
+
+/// The row of an open action: its moment with that action alone, then what its own form has no room for.
+pub(crate) fn open_row(rule: &str, moment: &Moment) -> Result<Vec<u8>, CheckpointError> {
+    encode(rule, &(moment, moment.id, moment.actions.first().and_then(|action| action.copy.as_ref())))
+}
+
+fn open_action(rule: &str, value: &[u8]) -> Result<Moment, CheckpointError> {
+    let (mut moment, rest): (Moment, _) = decode_first(rule, value)?;
+    // The first that were written end here.
+    if !rest.is_empty() {
+        let (id, copy) = postcard::from_bytes(rest).map_err(|error| damaged(rule, error))?;
+        moment.id = id;
+        moment.actions.iter_mut().for_each(|action| action.copy.clone_from(&copy));
+    }
+    Ok(moment)
 }
 
 /// What a dead letter's row for giving it again holds.
@@ -159,6 +194,8 @@ pub(crate) fn given(rule: &str, value: &[u8]) -> Result<Given, CheckpointError> 
 pub(crate) struct Standing {
     pub(crate) host: HostRecord,
     pub(crate) rules: HashMap<String, RuleRecord>,
+    /// Up to where guardrails have taken the journal in; none: it was not written yet.
+    pub(crate) guard: Option<Position>,
     /// Actions that are open in them, and the first position that one of them comes from.
     pub(crate) open: std::collections::HashSet<ActionId>,
     pub(crate) open_from: Option<Position>,
@@ -170,13 +207,17 @@ impl Standing {
             self.host = decode("the host's record", value)?;
             return Ok(());
         }
+        if key == POSITION {
+            self.guard = Some(decode("the guardrails' position", value)?);
+            return Ok(());
+        }
         let place = Place::read(key)?;
         match place.sort {
             b'm' => {
                 self.rules.insert(place.rule.to_owned(), decode(place.rule, value)?);
             }
             b'a' => {
-                let moment: Moment = decode(place.rule, value)?;
+                let moment = open_action(place.rule, value)?;
                 self.open.extend(moment.actions.iter().map(|action| action.id));
                 self.open_from =
                     Some(self.open_from.map_or(moment.position, |from| from.min(moment.position)));
@@ -186,22 +227,27 @@ impl Standing {
         Ok(())
     }
 
+    /// Up to where guardrails have taken the journal in. Before there were any there was nothing to take in.
+    pub(crate) fn guard_position(&self) -> Position {
+        self.guard.unwrap_or(self.host.position)
+    }
+
     /// The first position from which something has to be read again.
     pub(crate) fn reads_from(&self) -> Position {
         let rules = self.rules.values().map(|record| record.position.min(record.letters_from));
-        let first = rules.chain(self.open_from).min();
+        let first = rules.chain(self.open_from).chain([self.guard_position()]).min();
         first.map_or(self.host.position, |first| first.min(self.host.position))
     }
 
     /// The first position that none of it refers past: a journal that ends before it has lost something.
     pub(crate) fn refers_to(&self) -> Position {
         let rules = self.rules.values().map(|record| record.position);
-        rules.max().unwrap_or(0).max(self.host.position)
+        rules.max().unwrap_or(0).max(self.host.position).max(self.guard_position())
     }
 
     /// The first position that is not in all of it: from there on the journal is needed.
     pub(crate) fn position(&self) -> Position {
         let rules = self.rules.values().map(|record| record.position).min();
-        rules.map_or(self.host.position, |first| first.min(self.host.position))
+        rules.unwrap_or(self.host.position).min(self.host.position).min(self.guard_position())
     }
 }

@@ -10,10 +10,11 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use super::base::{self, Base, BaseWriter};
 use super::rows::{
-    self, Checkpoint, HOST, HostRecord, Place, RuleRecord, Standing, encode, letter_name, place,
+    self, Checkpoint, HOST, HostRecord, Place, RuleRecord, Standing, encode, letter_name, open_row, place,
 };
 use super::{Changes, CheckpointError, damaged, io};
-use crate::journal::{Given, InputRef};
+use crate::guardrail::rows::{GuardRows, POSITION, RowChanges, SORTS};
+use crate::journal::{Given, InputRef, Position};
 
 /// How many rows are written at once where a store is made from a base.
 const ROWS_AT_ONCE: usize = 10_000;
@@ -103,7 +104,7 @@ impl CheckpointStore {
     pub(crate) fn standing(&self) -> Result<Standing, CheckpointError> {
         self.with(|open| {
             let mut standing = Standing::default();
-            for sort in [b'h', b'm', b'a'] {
+            for sort in [b'h', b'G', b'm', b'a'] {
                 for row in open.rows.prefix([sort]) {
                     let (key, value) = row.into_inner()?;
                     standing.add(&key, &value)?;
@@ -151,7 +152,7 @@ impl CheckpointStore {
             }
             for moment in &changes.opened {
                 for action in &moment.actions {
-                    batch.insert(rows, place(b'a', rule, &action.id.0), encode(rule, moment)?);
+                    batch.insert(rows, place(b'a', rule, &action.id.0), open_row(rule, moment)?);
                 }
             }
             for id in &changes.closed {
@@ -174,10 +175,37 @@ impl CheckpointStore {
         })
     }
 
-    pub(crate) fn write_host(&self, record: &HostRecord) -> Result<(), CheckpointError> {
+    /// What guardrails remember.
+    pub(crate) fn guard(&self) -> Result<GuardRows, CheckpointError> {
+        self.with(|open| {
+            let mut guard = GuardRows::default();
+            for sort in SORTS {
+                for row in open.rows.prefix([sort]) {
+                    let (key, value) = row.into_inner()?;
+                    guard.add(&key, &value)?;
+                }
+            }
+            Ok(guard)
+        })
+    }
+
+    /// Writes the host's own record, and what changed of the guardrails up to a position.
+    pub(crate) fn write_host(
+        &self,
+        record: &HostRecord,
+        guard: Position,
+        changes: &RowChanges,
+    ) -> Result<(), CheckpointError> {
         self.with(|Open { database, rows }| {
             let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
             batch.insert(rows, HOST, encode("the host's record", record)?);
+            batch.insert(rows, POSITION, encode("the guardrails' position", &guard)?);
+            for (key, value) in changes {
+                match value {
+                    Some(value) => batch.insert(rows, key.as_slice(), value.as_slice()),
+                    None => batch.remove(rows, key.as_slice()),
+                }
+            }
             Ok(batch.commit()?)
         })
     }
@@ -219,7 +247,7 @@ fn closed() -> CheckpointError {
 fn write_base(Open { database, rows }: &Open, folder: &Path) -> Result<Base, CheckpointError> {
     let snapshot = database.snapshot();
     let mut standing = Standing::default();
-    for sort in [b'h', b'm'] {
+    for sort in [b'h', b'G', b'm'] {
         for row in snapshot.prefix(rows, [sort]) {
             let (key, value) = row.into_inner()?;
             standing.add(&key, &value)?;

@@ -1,11 +1,13 @@
 //! How a host is set up.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::checkpoint::CheckpointError;
 use crate::data_folder::DataFolderError;
+use crate::guardrail::Guardrail;
 use crate::host::Host;
 use crate::journal::{Durability, FileJournalOptions, JournalError};
 use crate::limits::Limits;
@@ -15,7 +17,7 @@ use crate::pipeline::known::KnownLimits;
 use crate::pipeline::timeline::Timeline;
 use crate::plugin::Manifest;
 use crate::retention::Retention;
-use crate::route::Route;
+use crate::route::{Route, Target};
 use crate::sandbox::{SandboxError, SandboxOptions};
 use crate::sink::{Sink, SinkOptions};
 
@@ -30,6 +32,8 @@ pub struct HostBuilder {
     pub(super) timeline: Timeline,
     pub(super) sinks: Vec<NamedSink>,
     pub(super) routes: Vec<Route>,
+    pub(super) default_route: Option<Target>,
+    pub(super) guardrails: BTreeMap<String, Guardrail>,
     pub(super) intake: IntakeLimits,
     pub(super) known: KnownLimits,
     pub(super) retry: Retry,
@@ -63,6 +67,8 @@ impl Default for HostBuilder {
             timeline: Timeline::default(),
             sinks: Vec::new(),
             routes: Vec::new(),
+            default_route: None,
+            guardrails: BTreeMap::new(),
             intake: IntakeLimits::default(),
             known: KnownLimits::default(),
             retry: Retry::default(),
@@ -132,9 +138,23 @@ impl HostBuilder {
         self
     }
 
-    /// Which action goes where: the first route that matches counts; a plugin's own come before these.
+    /// Which action goes where. A plugin's own routes come before these; of those that take an action, the first decides
+    /// its outcome. Where others lead, copies go, under the same idempotency key: what becomes of them is counted, and the
+    /// rule is not told.
     pub fn route(mut self, route: Route) -> Self {
         self.routes.push(route);
+        self
+    }
+
+    /// Where an action goes that no route takes. Without it, it is withheld.
+    pub fn default_route(mut self, to: Target) -> Self {
+        self.default_route = Some(to);
+        self
+    }
+
+    /// The operator's rules between moments and the world, by their names: see [`guardrail`](crate::guardrail).
+    pub fn guardrails(mut self, guardrails: BTreeMap<String, Guardrail>) -> Self {
+        self.guardrails = guardrails;
         self
     }
 

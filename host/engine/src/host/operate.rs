@@ -88,7 +88,7 @@ pub enum OperateError {
     Checkpoint(#[from] CheckpointError),
 }
 
-fn refused(reason: impl Into<String>) -> OperateError {
+pub(super) fn refused(reason: impl Into<String>) -> OperateError {
     OperateError::Refused { reason: reason.into() }
 }
 
@@ -346,6 +346,7 @@ impl Host {
         let shared = &self.0.shared;
         // First: an outcome that came after the wish would bring the key back.
         shared.outbox.erase(erasure);
+        shared.lives.erase(erasure);
         let (reply, result) = std::sync::mpsc::sync_channel(1);
         let (listed, wish) = (Arc::clone(shared), erasure.clone());
         shared.intake.append(
@@ -361,6 +362,7 @@ impl Host {
         let position = result.recv().unwrap_or(Err(SubmitError::Stopped))?;
         // What a rule that lags emitted meanwhile.
         shared.outbox.erase(erasure);
+        shared.lives.erase(erasure);
         for rule in self.0.registry.rules() {
             let mut care = rule.care();
             let (gone, kept) = std::mem::take(&mut care.letters)

@@ -13,9 +13,11 @@ use super::builder::{HostBuilder, StartError};
 use super::{Host, Inner};
 use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, RuleRecord, base};
 use crate::data_folder::DataFolder;
+use crate::guardrail::Guard;
 use crate::journal::{
     Body, Durability, FileJournal, FileJournalOptions, Journal, MemoryJournal, Position, VersionRecord,
 };
+use crate::life::Lives;
 use crate::outbox::Outbox;
 use crate::pipeline::appender::Appender;
 use crate::pipeline::checkpointer;
@@ -66,7 +68,10 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     let sandbox = Sandbox::new(sandbox)?;
 
     let standing = checkpoints.as_ref().map(CheckpointStore::standing).transpose()?.unwrap_or_default();
-    let recovered = recover(&*journal, &standing)?;
+    let rows = checkpoints.as_ref().map(CheckpointStore::guard).transpose()?.unwrap_or_default();
+    let guard = Arc::new(Guard::new(builder.guardrails, rows, standing.guard_position()));
+    let recovered = recover(&*journal, &standing, &mut |entry| guard.fold([entry]))?;
+    let lives = Arc::new(Lives::default());
     let known = known_ids(&*journal, builder.known)?;
     notes.extend(journal.recovery_notes());
     for note in &notes {
@@ -79,7 +84,8 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
     let intake = Arc::new(Intake::new(builder.intake, builder.timeline, last, cursors));
     let outbox = Outbox::new(
         builder.sinks,
-        builder.routes,
+        (builder.routes, builder.default_route),
+        (Arc::clone(&guard), Arc::clone(&lives)),
         Arc::clone(&intake),
         builder.retry,
         recovered.settled,
@@ -90,6 +96,8 @@ pub(super) fn start(builder: HostBuilder) -> Result<Host, StartError> {
         journal,
         intake,
         outbox,
+        guard,
+        lives,
         run: RunQueue::default(),
         alarms: Alarms::default(),
         mailbox: Mailbox::default(),
@@ -415,6 +423,8 @@ fn boxed_publish(shared: &Arc<Shared>) -> Box<dyn Fn(Vec<Arc<crate::journal::Ent
     let shared = Arc::downgrade(shared);
     Box::new(move |group| {
         if let Some(shared) = shared.upgrade() {
+            // What follows from it comes later.
+            shared.guard.fold(group.iter().map(|entry| &**entry));
             shared.outbox.timeline_moved(shared.intake.last_instant());
             shared.mailbox.publish(group);
         }

@@ -152,5 +152,40 @@ pub(crate) fn bodies() -> Vec<Body> {
     ];
     bodies.extend(Status::ALL.map(|status| outcome(status, None, Data::Absent)));
     bodies.push(outcome(Status::Delivered, Some("ref".into()), Data::Json("1".into())));
+    bodies.extend(guarded().into_iter().map(|verdict| {
+        let judgement = Judgement { id: action, at: 7, now: 1_000, subject: [5; 32], key: [6; 32], verdict };
+        decision(Decision::Judged(judgement))
+    }));
+    bodies.extend(told(action).into_iter().map(|change| Body::Guard(change.into())));
     bodies
+}
+
+/// What guardrails say.
+fn guarded() -> Vec<Verdict> {
+    let counted = |subject| Counted { guardrail: "seldom".into(), subject, amount: 1, period_ms: 60_000 };
+    let held = |contender| Verdict::Held {
+        guardrail: "night".into(),
+        reason: "quiet".into(),
+        until: 2_000,
+        passed: vec!["first".into()],
+        contender,
+    };
+    vec![
+        Verdict::Allowed { counted: vec![counted(None), counted(Some([5; 32]))] },
+        held(None),
+        held(Some(Contender { rank: 2, moment: MomentId([7; 16]) })),
+        Verdict::Withheld { guardrail: "yes".into(), reason: "no".into() },
+    ]
+}
+
+/// What they are told.
+fn told(action: ActionId) -> Vec<GuardChange> {
+    let muted = [Muted::Rule("r".into()), Muted::Moment("m.*".into()), Muted::Subject([5; 32])];
+    let mut told = vec![
+        GuardChange::Consent { subject: [5; 32], purpose: "offers".into(), given: true, said: 900 },
+        GuardChange::Approval { id: action, approved: false, why: "no".into() },
+        GuardChange::Mute { what: muted[0].clone(), until: Some(3_000), why: "so".into() },
+    ];
+    told.extend(muted.into_iter().map(|what| GuardChange::Unmute { what }));
+    told
 }

@@ -10,8 +10,9 @@ use super::queue::SinkQueue;
 use super::retry::Retry;
 use super::room::Room;
 use crate::event::{Data, Instant};
-use crate::journal::ActionId;
-use crate::moment::{Moment, MomentAction};
+use crate::guardrail::{Guard, Judged, Leave, Question};
+use crate::journal::{ActionId, Verdict};
+use crate::moment::{CopyOf, Moment, MomentAction};
 use crate::pipeline::lane::cut_text;
 use crate::route::{Route, Target};
 use crate::rule::Status;
@@ -28,12 +29,23 @@ pub(super) struct State {
     pub(super) sinks: Vec<SinkQueue>,
     pub(super) routes: Vec<Route>,
     pub(super) rule_routes: HashMap<String, Vec<Route>>,
+    /// Where an action goes that no route takes.
+    pub(super) default_route: Option<Target>,
+    pub(super) guard: Arc<Guard>,
+    /// Actions that the journal has an outcome of, from before the start.
+    pub(super) settled: HashMap<ActionId, Status>,
     /// When each action is to be looked at next.
     wakes: BTreeSet<(Monotonic, ActionId)>,
     /// Of the actions that no try is under way for: when they expire.
     pub(super) expiries: BTreeSet<(Instant, ActionId)>,
+    /// Of the actions that a guardrail holds: until when.
+    pub(super) detained: BTreeSet<(Instant, ActionId)>,
     /// At a start rules come back before their routes do: until then their actions wait here.
     held: Option<Vec<ActionId>>,
+    /// The same for actions that ended before, but perhaps not all of their copies.
+    ended: Option<Vec<(Arc<Moment>, usize)>>,
+    /// By rule: copies that were made since a checkpoint last asked; none: there are no checkpoints.
+    pub(super) new_copies: Option<HashMap<String, Vec<Arc<Moment>>>>,
     /// What goes to no sink, and waits to be journaled.
     sinkless: Room,
     next_ticket: u64,
@@ -45,6 +57,8 @@ pub(super) struct Open {
     pub(super) moment: Arc<Moment>,
     pub(super) action: usize,
     sink: Option<usize>,
+    /// It counts among what goes to no sink, and waits to be journaled.
+    sinkless: bool,
     attempts: u32,
     /// A try before the last start may have gone out.
     maybe_tried: bool,
@@ -61,6 +75,10 @@ pub(super) struct Open {
 enum Phase {
     /// Where it goes is not known yet.
     Held,
+    /// What guardrails said of it is being journaled.
+    Judging,
+    /// A guardrail holds it until then.
+    Detained(Instant),
     /// The sink keeps order, and another one of its key comes first.
     Behind,
     /// In the sink's queue, under this number.
@@ -99,6 +117,8 @@ impl Ending {
 pub(super) enum Deed {
     Try(Try),
     Journal(ActionId, Ending),
+    /// What guardrails said is to be journaled before anything follows from it.
+    Judge(Vec<Judged>),
 }
 
 pub(super) struct Try {
@@ -111,15 +131,28 @@ pub(super) struct Try {
 }
 
 impl State {
-    pub(super) fn new(sinks: Vec<SinkQueue>, routes: Vec<Route>) -> Self {
+    pub(super) fn new(
+        sinks: Vec<SinkQueue>,
+        routes: Vec<Route>,
+        default_route: Option<Target>,
+        guard: Arc<Guard>,
+        settled: HashMap<ActionId, Status>,
+        checkpointed: bool,
+    ) -> Self {
         State {
             open: HashMap::new(),
             sinks,
             routes,
             rule_routes: HashMap::new(),
+            default_route,
+            guard,
+            settled,
             wakes: BTreeSet::new(),
             expiries: BTreeSet::new(),
+            detained: BTreeSet::new(),
             held: Some(Vec::new()),
+            ended: Some(Vec::new()),
+            new_copies: checkpointed.then(HashMap::new),
             sinkless: Room::new(MOST_WITHOUT_SINK, true),
             next_ticket: 0,
             turn: 0,
@@ -128,75 +161,217 @@ impl State {
 
     // ---- coming in ----
 
-    /// An action comes in, on its way if routes are known. Returns how it ends, if it does so at once.
+    /// An action comes in, on its way if routes are known. Returns what is to be done about it at once.
     pub(super) fn take(
         &mut self,
         moment: &Arc<Moment>,
         action: usize,
         maybe_tried: bool,
         give_up_at: Option<Monotonic>,
-    ) -> Option<Deed> {
+        timeline: Instant,
+    ) -> Vec<Deed> {
         let id = moment.actions[action].id;
-        let open = Open {
-            moment: Arc::clone(moment),
-            action,
-            sink: None,
-            attempts: 0,
-            maybe_tried,
-            give_up_at,
-            look_at: give_up_at,
-            phase: Phase::Held,
-            unwritten: None,
-        };
-        self.open.insert(id, open);
+        self.open.insert(id, Open::new(Arc::clone(moment), action, maybe_tried, give_up_at));
         match &mut self.held {
             Some(held) => {
                 held.push(id);
-                None
+                Vec::new()
             }
-            None => self.direct(id, false),
+            None => self.direct(id, false, timeline),
         }
     }
 
     /// Routes are known: what was held back goes on its way, in the journal's order. Rules come back in any.
-    pub(super) fn release(&mut self) -> Vec<Deed> {
+    pub(super) fn release(&mut self, timeline: Instant) -> Vec<Deed> {
         let mut held = self.held.take().unwrap_or_default();
         held.sort_by_key(|id| self.open.get(id).map(Open::order));
         // There may be more than a sink's bound; there was when the host stopped.
-        held.into_iter().filter_map(|id| self.direct(id, true)).collect()
+        let mut deeds: Vec<Deed> = held.into_iter().flat_map(|id| self.direct(id, true, timeline)).collect();
+        for (moment, action) in self.ended.take().unwrap_or_default() {
+            deeds.extend(self.take_copies_of(&moment, action, timeline));
+        }
+        deeds
     }
 
-    /// Puts an action on its way: to a sink's queue, back into the host, or nowhere. `anyway`: also past a
-    /// sink's bound.
-    fn direct(&mut self, id: ActionId, anyway: bool) -> Option<Deed> {
-        let moment = Arc::clone(&self.open.get(&id)?.moment);
-        let action = &moment.actions[self.open.get(&id)?.action];
-        let ending = match self.target_of(&moment, action) {
-            Some(Target::Host { event_type }) => Ending::Back { event_type },
-            None => Ending::of(Status::Withheld, format!("no route takes the action `{}`", action.name)),
-            Some(Target::Sink(name)) => match self.sinks.iter().position(|queue| queue.name == name) {
-                None => {
-                    let detail = format!("the route leads to the sink `{name}`, which is not configured");
-                    Ending::of(Status::Withheld, detail)
-                }
-                Some(sink) => {
-                    let queue = &mut self.sinks[sink];
-                    let no_room = !anyway && queue.when_full == WhenFull::SetAside && queue.room.is_full();
-                    if !no_room {
-                        self.line_up(id, sink, &moment);
-                        return None;
-                    }
-                    queue.counts.set_aside += 1;
-                    queue.count(Status::Failed);
-                    let most = queue.room.most();
-                    let detail = format!("the sink `{name}` had no room: {most} actions waited for it");
-                    Ending::of(Status::Failed, detail)
-                }
-            },
+    /// Puts an action on its way, if guardrails let it go. `anyway`: also past a sink's bound.
+    fn direct(&mut self, id: ActionId, anyway: bool, timeline: Instant) -> Vec<Deed> {
+        let Some(open) = self.open.get(&id) else { return Vec::new() };
+        let (moment, action) = (Arc::clone(&open.moment), open.action);
+        // What leads back into the host has not left it.
+        let target = self.targets_of(&moment, &moment.actions[action]).next();
+        let Some(Target::Sink(sink)) = &target else {
+            return self.send(id, anyway, timeline);
         };
-        self.sinkless.enter(&moment.rule);
+        let answer = self.guard.ask(&Question { moment: &moment, action, sink }, timeline);
+        match answer {
+            Leave::Go => self.send(id, anyway, timeline),
+            Leave::Held(until) => {
+                self.enter(id, Phase::Detained(until));
+                Vec::new()
+            }
+            Leave::Withheld(reason) => vec![self.end(id, Ending::of(Status::Withheld, reason))],
+            Leave::Judged(judged) => {
+                for Judged { judgement, .. } in &judged {
+                    self.wait_for_journal(judgement.id);
+                    self.enter(judgement.id, Phase::Judging);
+                }
+                vec![Deed::Judge(judged)]
+            }
+        }
+    }
+
+    /// What guardrails said of an action is durable. `Err`: it could not be journaled, and is asked for again then.
+    pub(super) fn judged(
+        &mut self,
+        id: ActionId,
+        durable: Result<Instant, Monotonic>,
+        (now, retry): (Monotonic, &Retry),
+    ) -> Vec<Deed> {
+        let timeline = match durable {
+            Ok(timeline) => timeline,
+            Err(again_at) => {
+                self.enter(id, Phase::Unwritten(again_at));
+                return Vec::new();
+            }
+        };
+        if self.open.get(&id).is_none_or(|open| open.phase != Phase::Judging) {
+            return Vec::new();
+        }
+        if self.guard.is_being_journaled(id) {
+            // Of this one there is more to come: another moment has beaten it meanwhile.
+            return Vec::new();
+        }
+        match self.guard.verdict(id) {
+            Some(Verdict::Held { until, .. }) => {
+                self.no_longer_waits(id);
+                self.enter(id, Phase::Detained(until));
+                Vec::new()
+            }
+            Some(Verdict::Allowed { .. } | Verdict::Withheld { .. }) => {
+                if let Some(open) = self.open.get_mut(&id) {
+                    // It could not be tried before.
+                    open.give_up_at = now.checked_add(retry.give_up_after);
+                    open.look_at = open.give_up_at;
+                }
+                self.direct(id, false, timeline)
+            }
+            // Whom it is about was erased meanwhile: it is about to be dropped.
+            None => Vec::new(),
+        }
+    }
+
+    /// What a guardrail holds is judged again, whether or not it is time: somebody decided about it.
+    pub(super) fn judge_again(&mut self, id: ActionId, timeline: Instant) -> Vec<Deed> {
+        let detained = self.open.get(&id).is_some_and(|open| matches!(open.phase, Phase::Detained(_)));
+        if detained { self.direct(id, false, timeline) } else { Vec::new() }
+    }
+
+    /// Puts an action that may go into a sink's queue, back into the host, or nowhere; and copies of it into those of
+    /// further sinks.
+    fn send(&mut self, id: ActionId, anyway: bool, timeline: Instant) -> Vec<Deed> {
+        let Some(open) = self.open.get(&id) else { return Vec::new() };
+        let (moment, action) = (Arc::clone(&open.moment), open.action);
+        let tried = (open.maybe_tried, open.give_up_at);
+        let mut targets: Vec<Target> = self.targets_of(&moment, &moment.actions[action]).collect();
+        let further = targets.split_off(targets.len().min(1));
+        let name = &moment.actions[action].name;
+        let sent = match targets.pop() {
+            Some(Target::Host { event_type }) => Err(Ending::Back { event_type }),
+            Some(Target::Sink(sink)) => self.send_to(id, &sink, &moment, anyway),
+            None => Err(Ending::of(Status::Withheld, format!("no route takes the action `{name}`"))),
+        };
+        let mut deeds: Vec<Deed> = sent.err().map(|ending| self.end(id, ending)).into_iter().collect();
+        for to in further {
+            deeds.extend(self.copy(&moment, action, to, tried, timeline));
+        }
+        deeds
+    }
+
+    fn send_to(&mut self, id: ActionId, name: &str, moment: &Moment, anyway: bool) -> Result<(), Ending> {
+        let Some(sink) = self.sinks.iter().position(|queue| queue.name == name) else {
+            let detail = format!("the route leads to the sink `{name}`, which is not configured");
+            return Err(Ending::of(Status::Withheld, detail));
+        };
+        let queue = &mut self.sinks[sink];
+        let no_room = !anyway && queue.when_full == WhenFull::SetAside && queue.room.is_full();
+        if no_room {
+            queue.counts.set_aside += 1;
+            queue.count(Status::Failed);
+            let most = queue.room.most();
+            let detail = format!("the sink `{name}` had no room: {most} actions waited for it");
+            return Err(Ending::of(Status::Failed, detail));
+        }
+        self.no_longer_waits(id);
+        self.line_up(id, sink, moment);
+        Ok(())
+    }
+
+    /// Copies of an action that ended before the last start, unless they did too.
+    pub(super) fn take_copies_of(
+        &mut self,
+        moment: &Arc<Moment>,
+        action: usize,
+        timeline: Instant,
+    ) -> Vec<Deed> {
+        if let Some(ended) = &mut self.ended {
+            ended.push((Arc::clone(moment), action));
+            return Vec::new();
+        }
+        let targets = self.targets_of(moment, &moment.actions[action]).skip(1);
+        let targets: Vec<Target> = targets.collect();
+        let copies = targets.into_iter().flat_map(|to| self.copy(moment, action, to, (true, None), timeline));
+        copies.collect()
+    }
+
+    /// A copy of an action goes on a way of its own, unless it has been it: what becomes of it is counted, and told to
+    /// nobody.
+    fn copy(
+        &mut self,
+        moment: &Arc<Moment>,
+        action: usize,
+        to: Target,
+        (maybe_tried, give_up_at): (bool, Option<Monotonic>),
+        timeline: Instant,
+    ) -> Vec<Deed> {
+        let original = &moment.actions[action];
+        let id = original.id.copy_for(match &to {
+            Target::Sink(sink) => sink,
+            Target::Host { event_type } => event_type.as_deref().unwrap_or(&original.name),
+        });
+        if self.settled.contains_key(&id) || self.open.contains_key(&id) {
+            return Vec::new();
+        }
+        let copy = CopyOf { id: original.id, to };
+        let copy = MomentAction { id, reference: None, copy: Some(copy), ..original.clone() };
+        let order = moment.order + action as u64;
+        let moment = Arc::new(Moment { actions: vec![copy], order, ..Moment::clone(moment) });
+        if let Some(new) = &mut self.new_copies {
+            new.entry(moment.rule.clone()).or_default().push(Arc::clone(&moment));
+        }
+        self.open.insert(id, Open::new(moment, 0, maybe_tried, give_up_at));
+        self.direct(id, false, timeline)
+    }
+
+    /// Ends an action, for what reason.
+    fn end(&mut self, id: ActionId, ending: Ending) -> Deed {
+        self.wait_for_journal(id);
         self.enter(id, Phase::Ending);
-        Some(Deed::Journal(id, ending))
+        Deed::Journal(id, ending)
+    }
+
+    /// It goes to no sink, as long as it waits to be journaled.
+    fn wait_for_journal(&mut self, id: ActionId) {
+        if let Some(open) = self.open.get_mut(&id).filter(|open| open.sink.is_none() && !open.sinkless) {
+            open.sinkless = true;
+            self.sinkless.enter(&open.moment.rule);
+        }
+    }
+
+    fn no_longer_waits(&mut self, id: ActionId) {
+        if let Some(open) = self.open.get_mut(&id).filter(|open| open.sinkless) {
+            open.sinkless = false;
+            self.sinkless.leave();
+        }
     }
 
     fn line_up(&mut self, id: ActionId, sink: usize, moment: &Moment) {
@@ -212,9 +387,22 @@ impl State {
         if first { self.make_ready(id) } else { self.enter(id, Phase::Behind) }
     }
 
-    fn target_of(&self, moment: &Moment, action: &MomentAction) -> Option<Target> {
+    /// Where an action goes, that is to say the first; then where copies of it go.
+    fn targets_of(&self, moment: &Moment, action: &MomentAction) -> impl Iterator<Item = Target> {
+        let copy = action.copy.as_ref().map(|copy| copy.to.clone());
         let own = self.rule_routes.get(&moment.rule).into_iter().flatten();
-        own.chain(&self.routes).find(|route| route.takes(moment, action)).map(|route| route.to.clone())
+        let taken = own.chain(&self.routes).filter(|route| copy.is_none() && route.takes(moment, action));
+        let mut targets: Vec<Target> = Vec::new();
+        for route in taken {
+            // Several routes may lead to one place.
+            if !targets.contains(&route.to) {
+                targets.push(route.to.clone());
+            }
+        }
+        if targets.is_empty() {
+            targets.extend(copy.or_else(|| self.default_route.clone()));
+        }
+        targets.into_iter()
     }
 
     // ---- what is next ----
@@ -226,6 +414,16 @@ impl State {
             && expires < timeline
         {
             deeds.extend(self.expire(id));
+        }
+        let over: Vec<ActionId> = {
+            let over = self.detained.iter().take_while(|(until, _)| *until <= timeline);
+            let mut over: Vec<ActionId> = over.map(|(_, id)| *id).collect();
+            // Who came first goes first, where there is not room for all.
+            over.sort_by_key(|id| self.open.get(id).map(Open::order));
+            over
+        };
+        for id in over {
+            deeds.extend(self.judge_again(id, timeline));
         }
         while let Some(&(at, id)) = self.wakes.first()
             && at <= now
@@ -240,9 +438,14 @@ impl State {
                     deeds.extend(self.failed(id, reason, None, (now, timeline), retry));
                 }
                 Phase::Unwritten(_) => {
-                    let ending = open.unwritten.take();
-                    self.enter(id, Phase::Ending);
-                    deeds.extend(ending.map(|ending| Deed::Journal(id, ending)));
+                    match open.unwritten.take() {
+                        Some(ending) => {
+                            self.enter(id, Phase::Ending);
+                            deeds.push(Deed::Journal(id, ending));
+                        }
+                        // What guardrails said of it could not be journaled.
+                        None => deeds.extend(self.direct(id, false, timeline)),
+                    }
                 }
                 Phase::Waiting(until) if until <= now && open.give_up_at.is_none_or(|at| at > now) => {
                     self.make_ready(id);
@@ -260,7 +463,7 @@ impl State {
                     let last = open.sink.and_then(|sink| self.sinks[sink].counts.last_error.clone());
                     deeds.extend(self.give_up(id, last.as_deref().unwrap_or("the sink took no more")));
                 }
-                Phase::Held | Phase::Ending => {
+                Phase::Held | Phase::Judging | Phase::Detained(_) | Phase::Ending => {
                     self.wakes.remove(&(at, id));
                 }
             }
@@ -424,7 +627,9 @@ impl State {
         self.enter(id, Phase::Ending);
         let open = self.open.remove(&id)?;
         let Some(sink) = open.sink else {
-            self.sinkless.leave();
+            if open.sinkless {
+                self.sinkless.leave();
+            }
             return Some(open.moment.rule.clone());
         };
         let queue = &mut self.sinks[sink];
@@ -495,6 +700,12 @@ impl State {
                 self.expiries.remove(&(expires, id));
             }
         }
+        if let Phase::Detained(until) = old {
+            self.detained.remove(&(until, id));
+        }
+        if let Phase::Detained(until) = phase {
+            self.detained.insert((until, id));
+        }
         let Some(queue) = open.sink.and_then(|sink| self.sinks.get_mut(sink)) else { return };
         if let Phase::Ready(ticket) = old {
             queue.ready.remove(&ticket);
@@ -511,7 +722,7 @@ impl Phase {
     /// When an action is to be looked at, at the latest.
     fn wake(self, look_at: Option<Monotonic>) -> Option<Monotonic> {
         match self {
-            Phase::Held | Phase::Ending => None,
+            Phase::Held | Phase::Judging | Phase::Detained(_) | Phase::Ending => None,
             Phase::Behind | Phase::Ready(_) => look_at,
             Phase::Waiting(at) => Some(look_at.map_or(at, |look_at| at.min(look_at))),
             Phase::Trying(until) => Some(until),
@@ -520,11 +731,26 @@ impl Phase {
     }
 
     fn may_expire(self) -> bool {
-        matches!(self, Phase::Behind | Phase::Ready(_) | Phase::Waiting(_))
+        matches!(self, Phase::Detained(_) | Phase::Behind | Phase::Ready(_) | Phase::Waiting(_))
     }
 }
 
 impl Open {
+    fn new(moment: Arc<Moment>, action: usize, maybe_tried: bool, give_up_at: Option<Monotonic>) -> Self {
+        Open {
+            moment,
+            action,
+            sink: None,
+            sinkless: false,
+            attempts: 0,
+            maybe_tried,
+            give_up_at,
+            look_at: give_up_at,
+            phase: Phase::Held,
+            unwritten: None,
+        }
+    }
+
     pub(super) fn order(&self) -> Order {
         (self.moment.position, self.moment.order + self.action as u64)
     }

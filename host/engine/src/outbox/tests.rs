@@ -1,7 +1,9 @@
 //! What is decided, with time passed in; then the outbox of a whole host.
 
+mod guarded;
 mod host;
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Monotonic};
 
@@ -9,7 +11,9 @@ use super::queue::{NamedSink, SinkQueue};
 use super::retry::Retry;
 use super::state::{Deed, Ending, State, Try};
 use crate::event::{Data, Instant};
-use crate::journal::ActionId;
+use crate::guardrail::rows::GuardRows;
+use crate::guardrail::{Guard, Guardrail, Judged};
+use crate::journal::{ActionId, Body, Decision, Entry, MomentId, OutcomeEntry};
 use crate::moment::{Moment, MomentAction};
 use crate::route::{Route, Target};
 use crate::rule::Status;
@@ -41,6 +45,7 @@ fn id(n: u8) -> ActionId {
 /// A moment of the rule `r` with one action, to be tried at a sink of its name.
 fn moment(n: u8, sink: &str, key: &str) -> Moment {
     Moment {
+        id: MomentId([n; 16]),
         rule: "r".to_owned(),
         key: key.to_owned(),
         kind: "k".to_owned(),
@@ -58,6 +63,7 @@ fn moment(n: u8, sink: &str, key: &str) -> Moment {
             name: sink.to_owned(),
             reference: None,
             data: "{}".to_owned(),
+            copy: None,
         }],
     }
 }
@@ -73,10 +79,23 @@ struct Bench {
     outcomes: Vec<(u8, Status, String)>,
     /// While the journal is not written: what waits for it.
     unwritten: Option<Vec<(ActionId, Ending)>>,
+    /// Entries that guardrails have folded.
+    journal: Vec<Entry>,
 }
 
 impl Bench {
     fn new(options: impl IntoIterator<Item = (&'static str, SinkOptions)>) -> Self {
+        Bench::guarded(options, BTreeMap::new(), &[])
+    }
+
+    /// With guardrails, which have taken in a journal.
+    fn guarded(
+        options: impl IntoIterator<Item = (&'static str, SinkOptions)>,
+        guardrails: BTreeMap<String, Guardrail>,
+        journal: &[Entry],
+    ) -> Self {
+        let guard = Arc::new(Guard::new(guardrails, GuardRows::default(), 0));
+        guard.fold(journal);
         let sinks = options.into_iter().map(|(name, options)| {
             SinkQueue::new(NamedSink { name: name.to_owned(), sink: Arc::new(Silent(4)), options })
         });
@@ -86,12 +105,13 @@ impl Bench {
             .map(|sink| Route::new(sink.name.as_str(), Target::Sink(sink.name.clone())))
             .collect();
         Bench {
-            state: State::new(sinks, routes),
+            state: State::new(sinks, routes, None, guard, HashMap::new(), true),
             now: Monotonic::now(),
             timeline: 1_000,
             tries: Vec::new(),
             outcomes: Vec::new(),
             unwritten: None,
+            journal: journal.to_vec(),
         }
     }
 
@@ -102,7 +122,7 @@ impl Bench {
     }
 
     fn release(&mut self) {
-        let deeds = self.state.release();
+        let deeds = self.state.release(self.timeline);
         self.act(deeds);
         self.run();
     }
@@ -113,8 +133,8 @@ impl Bench {
 
     fn take_maybe_tried(&mut self, moment: Moment, maybe_tried: bool) {
         let give_up_at = self.now.checked_add(RETRY.give_up_after);
-        let deed = self.state.take(&Arc::new(moment), 0, maybe_tried, give_up_at);
-        self.act(deed.into_iter().collect());
+        let deeds = self.state.take(&Arc::new(moment), 0, maybe_tried, give_up_at, self.timeline);
+        self.act(deeds);
         self.run();
     }
 
@@ -134,6 +154,7 @@ impl Bench {
         for deed in deeds {
             match deed {
                 Deed::Try(begun) => self.tries.push(begun),
+                Deed::Judge(judged) => self.judge(judged),
                 Deed::Journal(id, ending) => match &mut self.unwritten {
                     Some(unwritten) => unwritten.push((id, ending)),
                     None => self.write(id, ending),
@@ -144,8 +165,38 @@ impl Bench {
 
     fn write(&mut self, id: ActionId, ending: Ending) {
         let Ending::Outcome { status, detail, .. } = ending else { panic!("{ending:?}") };
+        let outcome = OutcomeEntry {
+            id,
+            rule: "r".to_owned(),
+            key: String::new(),
+            action: String::new(),
+            reference: None,
+            status,
+            answer: Data::Absent,
+            detail: detail.clone(),
+        };
+        self.journal(Body::Outcome(Box::new(outcome)));
         self.outcomes.push((id.0[0], status, detail));
         assert_eq!(self.state.close(id, status).as_deref(), Some("r"));
+    }
+
+    /// What guardrails said is durable at once.
+    fn judge(&mut self, judged: Vec<Judged>) {
+        let ids: Vec<ActionId> = judged.iter().map(|judged| judged.judgement.id).collect();
+        for Judged { rule, judgement } in judged {
+            self.journal(Body::Decision { rule, decision: Box::new(Decision::Judged(judgement)) });
+        }
+        for id in ids {
+            let deeds = self.state.judged(id, Ok(self.timeline), (self.now, &RETRY));
+            self.act(deeds);
+        }
+    }
+
+    fn journal(&mut self, body: Body) {
+        let position = self.journal.len() as u64;
+        let entry = Entry { position, epoch: 1, instant: self.timeline, body };
+        self.state.guard.fold([&entry]);
+        self.journal.push(entry);
     }
 
     /// Both clocks, a millisecond at a time for the one as for the other.
@@ -257,7 +308,8 @@ fn an_action_is_given_up_on_in_time_whatever_it_waits_for() {
 fn however_soon_it_is_given_up_on_each_action_gets_one_try() {
     let mut bench = Bench::one(SinkOptions::default());
     for n in 1..7 {
-        let deed = bench.state.take(&Arc::new(moment(n, "s", "k")), 0, false, Some(bench.now));
+        let deed =
+            bench.state.take(&Arc::new(moment(n, "s", "k")), 0, false, Some(bench.now), bench.timeline);
         bench.act(deed.into_iter().collect());
     }
     bench.run();

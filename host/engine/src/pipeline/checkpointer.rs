@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Shared, ToCheckpoint};
 use crate::checkpoint::{Changes, CheckpointError, CheckpointStore, HostRecord, RuleRecord};
-use crate::journal::{Body, Given, InputRef, Journal, OutcomeEntry};
+use crate::journal::{Body, Given, InputRef, Journal, OutcomeEntry, Position};
 use crate::words::words;
 
 /// How often the host's own record is written, if anything of it changed.
@@ -21,7 +21,7 @@ pub(crate) fn run(shared: &Arc<Shared>, completed: &Receiver<ToCheckpoint>) {
         completed.iter().for_each(drop);
         return;
     };
-    let mut host = HostRecord::default();
+    let mut host = (HostRecord::default(), 0);
     loop {
         match completed.recv_timeout(HOST_RECORD_EVERY) {
             Ok(done) => write(shared, store, &done),
@@ -56,7 +56,8 @@ fn changes(shared: &Shared, done: &ToCheckpoint, record: &mut RuleRecord) -> Cha
         (std::mem::take(&mut care.new_letters), std::mem::take(&mut care.closed_letters))
     };
     let closed = shared.outbox.take_closed(&rule.name);
-    let opened = shared.outbox.still_open(&done.collected.moments);
+    let mut opened = shared.outbox.still_open(&done.collected.moments);
+    opened.extend(shared.outbox.take_copies(&rule.name));
     let closed = {
         let mut stored = rule.stored_open.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = closed.into_iter().filter(|id| stored.remove(id)).collect();
@@ -83,9 +84,9 @@ pub(crate) fn given(journal: &dyn Journal, input: &InputRef) -> Option<Given> {
     }
 }
 
-/// Where sources have been read to, and which erasures are still to be done; up to where all of the journal is in
+/// What guardrails remember; where sources have been read to, and which erasures are still to be done; up to where all of the journal is in
 /// a checkpoint of a rule or in this record.
-fn write_host(shared: &Shared, store: &CheckpointStore, last: &mut HostRecord) {
+fn write_host(shared: &Shared, store: &CheckpointStore, last: &mut (HostRecord, Position)) {
     let mut record = {
         let cursors = shared.intake.cursors();
         HostRecord {
@@ -96,15 +97,17 @@ fn write_host(shared: &Shared, store: &CheckpointStore, last: &mut HostRecord) {
     };
     // A rule that has no checkpoint yet begins with a decision that must be found.
     let rules = shared.written().rules.values().copied().min();
-    record.position = record.position.min(rules.unwrap_or(record.position)).max(last.position);
-    if record == *last {
+    record.position = record.position.min(rules.unwrap_or(record.position)).max(last.0.position);
+    let (guard, changes) = shared.guard.take_changes(shared.intake.last_instant());
+    let now = (record, guard);
+    if now == *last && changes.is_empty() {
         return;
     }
     until_written(shared, store, &mut || {
         shared.journal.sync().map_err(|error| CheckpointError::Store(words(&error)))?;
-        store.write_host(&record)
+        store.write_host(&now.0, now.1, &changes)
     });
-    *last = record;
+    *last = now;
 }
 
 fn until_written(

@@ -12,7 +12,7 @@ use super::payload::batch_of;
 use super::program::{CallFailure, Callee, FailureKind, Version};
 use super::step::{Plan, Planned, Step, What, plan, take_key};
 use crate::event::Instant;
-use crate::journal::{ActionId, Body, Erasure, Given, InputId, InputRef, Position};
+use crate::journal::{ActionId, Body, Erasure, Given, InputId, InputRef, MomentId, Position};
 use crate::moment::{Moment, MomentAction};
 use crate::rule::{Effects, EmittedMoment};
 
@@ -324,7 +324,7 @@ impl Lane {
         plan: &Plan<'_>,
         world: &dyn LaneWorld,
     ) -> Vec<Key> {
-        let mut counts = HashMap::new();
+        let mut counts = Counts::default();
         for emitted in &effects.moments {
             let Some(input) = plan.inputs.get(emitted.cause as usize) else { continue };
             if matches!(states[input.key as usize], KeyEffects::Again) {
@@ -551,25 +551,36 @@ fn in_order(rows: Vec<(VecDeque<Step>, usize)>) -> VecDeque<Step> {
     left.into_iter().map(|(_, _, step)| step).collect()
 }
 
+/// How many equal ones of one input there were: of moments by their kind, of actions by that and their name.
+#[derive(Default)]
+struct Counts<'a> {
+    moments: HashMap<(u32, &'a str), u32>,
+    actions: HashMap<(u32, &'a str, &'a str), u32>,
+}
+
 fn moment_of<'a>(
     emitted: &'a EmittedMoment,
     input: &Planned<'_>,
     key: &str,
     rule: &str,
-    counts: &mut HashMap<(u32, &'a str, &'a str), u32>,
+    counts: &mut Counts<'a>,
 ) -> Moment {
     let mut actions = Vec::with_capacity(emitted.actions.len());
     for action in &emitted.actions {
         let equal = (emitted.cause, emitted.kind.as_str(), action.name.as_str());
-        let count = counts.entry(equal).and_modify(|count| *count += 1).or_insert(0);
+        let count = counts.actions.entry(equal).and_modify(|count| *count += 1).or_insert(0);
         actions.push(MomentAction {
             id: ActionId::new(rule, key, input.id(), &emitted.kind, &action.name, *count),
             name: action.name.clone(),
             reference: action.reference.clone(),
             data: action.data.clone(),
+            copy: None,
         });
     }
+    let count = counts.moments.entry((emitted.cause, emitted.kind.as_str()));
+    let count = count.and_modify(|count| *count += 1).or_insert(0);
     Moment {
+        id: MomentId::new(rule, key, input.id(), &emitted.kind, *count),
         rule: rule.to_owned(),
         key: key.to_owned(),
         kind: emitted.kind.clone(),

@@ -6,7 +6,7 @@ use super::{KeepError, Keeper, millis, remove_file};
 use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::base;
 use crate::event::{Fields, Instant};
-use crate::journal::{Body, Decision, Entry, Erasure, Given, Position};
+use crate::journal::{Body, Decision, Entry, Erasure, Given, GuardChange, Muted, Position};
 use crate::pipeline::key::key_of;
 use crate::pipeline::timeline::wall_clock;
 use crate::rule::Subscription;
@@ -85,8 +85,24 @@ impl Wanted {
             Body::Event(event) => self.covers_event(&event.fields()),
             Body::Outcome(outcome) => self.covers_key(&outcome.rule, &outcome.key),
             Body::KeyChange(change) => self.covers_key(&change.rule, &change.key),
+            Body::Guard(change) => {
+                let subject = match &**change {
+                    GuardChange::Consent { subject, .. } => Some(subject),
+                    GuardChange::Mute { what, .. } | GuardChange::Unmute { what } => match what {
+                        Muted::Subject(subject) => Some(subject),
+                        Muted::Rule(_) | Muted::Moment(_) => None,
+                    },
+                    GuardChange::Approval { .. } => None,
+                };
+                self.erasure.rule.is_none() && subject == Some(&self.erasure.name_hash)
+            }
             Body::Decision { rule, decision } => match &**decision {
                 Decision::SetAside { key, .. } => self.covers_key(rule, key),
+                Decision::Judged(judgement) => {
+                    let name = self.erasure.name_hash;
+                    self.erasure.rule.as_ref().is_none_or(|of| of == rule)
+                        && (judgement.subject == name || judgement.key == name)
+                }
                 Decision::GivenAgain { key, given, .. } => {
                     self.covers_key(rule, key)
                         || matches!(given, Given::Event(event) if self.covers_event(&event.fields()))
