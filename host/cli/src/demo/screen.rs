@@ -12,7 +12,7 @@ use crate::output::print;
 
 /// Of a kind that is frequent, after the first few only one now and then is shown.
 const AT_FIRST: u64 = 2;
-const PAUSE: Duration = Duration::from_millis(2_000);
+const PAUSE: Duration = Duration::from_millis(3_000);
 
 #[derive(Clone)]
 pub(super) struct Screen(Arc<Inner>);
@@ -114,6 +114,6 @@ impl Screen {
         };
         let kind = self.painted(colour, &format!("{kind:21}"));
         let seconds = self.0.begun.elapsed().as_secs_f64();
-        self.line(&format!("{seconds:5.1} s  {kind} {subject:12} {why}"));
+        self.line(&format!("{seconds:5.1} s  {kind} {subject:16} {why}"));
     }
 }

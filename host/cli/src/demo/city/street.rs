@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::{Now, TICK_MS, tenths};
 
-pub(in super::super) const CARS: usize = 12;
+pub(in super::super) const CARS: usize = 16;
 pub(in super::super) const LAMPS: usize = 60;
 const LAMP_SPACING_METRES: f64 = 40.0;
+const STREET_METRES: f64 = (LAMPS - 1) as f64 * LAMP_SPACING_METRES;
 
 pub(super) struct Street {
     cars: Vec<Car>,
@@ -37,12 +38,11 @@ pub(in super::super) fn settings() -> String {
 
 impl Street {
     pub(super) fn new(mut chance: StdRng) -> Street {
-        let street_metres = (LAMPS - 1) as f64 * LAMP_SPACING_METRES;
         let cars = (0..CARS).map(|_| {
             let speed = chance.random_range(11.0..28.0);
             let eastward = chance.random_bool(0.5);
             Car {
-                x: chance.random_range(0.0..street_metres),
+                x: chance.random_range(0.0..STREET_METRES),
                 y: if eastward { -2.0 } else { 2.0 },
                 metres_per_second: if eastward { speed } else { -speed },
             }
@@ -52,7 +52,14 @@ impl Street {
 
     pub(super) fn tick(&mut self, now: Now, events: &mut Vec<Event>) {
         for (number, car) in self.cars.iter_mut().enumerate() {
-            car.x += car.metres_per_second * TICK_MS as f64 / 1_000.0;
+            let step = car.metres_per_second * TICK_MS as f64 / 1_000.0;
+            if (0.0..=STREET_METRES).contains(&(car.x + step)) {
+                car.x += step;
+            } else {
+                // It turns where the street ends, and comes back on the other side.
+                car.metres_per_second = -car.metres_per_second;
+                car.y = -car.y;
+            }
             let data = json!({ "x": tenths(car.x), "y": car.y });
             events.push(now.event("car.position", "/cars", &format!("car-{number}"), "", &data));
         }

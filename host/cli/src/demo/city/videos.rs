@@ -31,8 +31,9 @@ impl Videos {
 
     pub(super) fn tick(&mut self, now: Now, events: &mut Vec<Event>) {
         for video in 0..VIDEOS {
-            let begins = FIRST_AT_TICK + video * NEXT_AFTER_TICKS;
-            let is_viral = (begins..begins + VIRAL_FOR_TICKS).contains(&now.tick);
+            // After the last it is the first one's turn again.
+            let since = now.tick.checked_sub(FIRST_AT_TICK + video * NEXT_AFTER_TICKS);
+            let is_viral = since.is_some_and(|since| since % (VIDEOS * NEXT_AFTER_TICKS) < VIRAL_FOR_TICKS);
             let count =
                 if is_viral { self.chance.random_range(20..40) } else { self.chance.random_range(2..5) };
             let subject = format!("clip-{video}");

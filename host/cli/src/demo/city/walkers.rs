@@ -71,9 +71,11 @@ impl Walkers {
 
     pub(super) fn tick(&mut self, now: Now, events: &mut Vec<Event>) {
         for (number, walker) in self.walkers.iter_mut().enumerate() {
-            walker.metres += walker.metres_per_second * TICK_MS as f64 / 1_000.0;
-            if !(0.0..=STREET_METRES).contains(&walker.metres) {
+            let step = walker.metres_per_second * TICK_MS as f64 / 1_000.0;
+            if !(0.0..=STREET_METRES).contains(&(walker.metres + step)) {
                 walker.metres_per_second = -walker.metres_per_second;
+            } else {
+                walker.metres += step;
             }
             if !(now.tick + number as u64).is_multiple_of(SAYS_EVERY_TICKS) {
                 continue;

@@ -42,7 +42,7 @@ impl Manners {
         busy: 0.02,
         late: 0.01,
         late_ms: 1_200,
-        outage: Some((Duration::from_millis(4_000), Duration::from_millis(5_500))),
+        outage: Some((Duration::from_millis(4_000), Duration::from_millis(6_500))),
         ..Manners::USUAL
     };
     /// So late that the host has given up on the try, and asks again; and out for longer than an order waits.
