@@ -9,7 +9,7 @@ GO      := GOPROXY=off GOTOOLCHAIN=local GOFLAGS= $(CURDIR)/.venv/bin/go
 REQUIREMENTS := sdk/python/requirements-dev.txt
 REQUIREMENTS += sdk/go/requirements.txt
 REQUIREMENTS += sdk/c/requirements-dev.txt
-PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+PLUGINS := $(patsubst plugins/%/README.md,%,$(wildcard plugins/*/README.md))
 
 # Of `make crash`: how often the host is killed, and what chance goes by.
 ROUNDS  := 100
@@ -43,13 +43,13 @@ setup-rust:     ## the same for Rust alone
 build:          ## the command: target/debug/carpe
 	cargo build -p carpe-cli
 
-plugins: setup-rust build ## the example plugins: target/plugins/NAME.wasm
+plugins: setup build ## the example plugins, in all languages: target/plugins/NAME.wasm
 	@mkdir -p $(TARGET)/plugins
 	@for plugin in $(PLUGINS); do \
 		$(CARPE) build plugins/$$plugin --out $(TARGET)/plugins --target-dir $(TARGET)/guests --quiet || exit; \
 	done
 
-demo: plugins   ## a host, a simulated city, and a plugin that is replaced while events flow
+demo: plugins   ## a host, a simulated city with its enterprises, and a plugin that is replaced while events flow
 	$(CARPE) demo
 
 test: setup     ## all tests

@@ -302,9 +302,9 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) seed: u64,
     /// How long events flow
-    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(4..=3600))]
+    #[arg(long, value_name = "N", default_value = "15", value_parser = clap::value_parser!(u64).range(10..=3600))]
     pub(crate) seconds: u64,
-    /// Only 5 seconds
+    /// Only 10 seconds
     #[arg(long, conflicts_with = "seconds")]
     pub(crate) fast: bool,
     /// Where the example plugins are, built [default: plugins, in the folder that this command was built into]

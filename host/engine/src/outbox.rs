@@ -41,7 +41,7 @@ use crate::pipeline::timeline::Timeline;
 use crate::route::{Route, Target};
 use crate::rule::Status;
 use crate::sink::{Answer, Delivery, Reply};
-use crate::status::SinkStatus;
+use crate::status::{OutcomeCounters, SinkStatus};
 
 pub(crate) use self::queue::NamedSink;
 pub(crate) use self::retry::Retry;
@@ -76,6 +76,7 @@ pub(crate) struct Outbox {
     holds_up: AtomicBool,
     stopped: AtomicBool,
     by_status: [AtomicU64; Status::ALL.len()],
+    pub(crate) by_rule: OutcomeCounters,
 }
 
 impl Outbox {
@@ -103,6 +104,7 @@ impl Outbox {
             holds_up: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             by_status: Default::default(),
+            by_rule: OutcomeCounters::default(),
         })
     }
 
@@ -347,6 +349,7 @@ impl Outbox {
         }
         let Some(rule) = state.close(id, status) else { return };
         self.by_status[status as usize].fetch_add(1, Ordering::Relaxed);
+        self.by_rule.add(&rule, status);
         // While the state is locked: whoever finds the action gone finds it here.
         self.note_closed(&rule, id);
         self.unlock(state, Vec::new());

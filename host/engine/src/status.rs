@@ -1,13 +1,15 @@
 //! What a host is doing, for people and for monitoring: a snapshot, all of it serialisable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::event::Instant;
 use crate::journal::Position;
+use crate::rule;
 
 /// A snapshot of a host.
 #[derive(Clone, Debug, Serialize)]
@@ -286,6 +288,8 @@ pub struct RuleStatus {
     pub filter_failures: u64,
     /// Moments that occurred.
     pub moments: u64,
+    /// Its actions that ended since the start, by what became of them.
+    pub actions: BTreeMap<&'static str, u64>,
     /// Traps and broken limits.
     pub traps: u64,
     /// Inputs set aside, kept as dead letters.
@@ -412,5 +416,42 @@ impl RuleCounters {
             sum_seconds: self.sum_us.load(Ordering::Relaxed) as f64 / 1e6,
             count: self.batches.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// What became of the actions of each rule. One that is gone keeps its counts, as the host's own do.
+#[derive(Debug, Default)]
+pub(crate) struct OutcomeCounters(Mutex<HashMap<String, [u64; rule::Status::ALL.len()]>>);
+
+impl OutcomeCounters {
+    pub(crate) fn add(&self, rule: &str, status: rule::Status) {
+        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match rules.get_mut(rule) {
+            Some(counts) => counts[status as usize] += 1,
+            None => rules.entry(rule.to_owned()).or_default()[status as usize] += 1,
+        }
+    }
+
+    pub(crate) fn of(&self, rule: &str) -> BTreeMap<&'static str, u64> {
+        let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = rules.get(rule).copied().unwrap_or_default();
+        rule::Status::ALL.iter().map(|&status| (status.as_str(), counts[status as usize])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_counted_by_rule() {
+        let counters = OutcomeCounters::default();
+        counters.add("flood-alert", rule::Status::Delivered);
+        counters.add("flood-alert", rule::Status::Delivered);
+        counters.add("medication", rule::Status::Expired);
+        let of = |rule, status| counters.of(rule)[status];
+        assert_eq!((of("flood-alert", "delivered"), of("flood-alert", "expired")), (2, 0));
+        assert_eq!((of("medication", "delivered"), of("medication", "expired")), (0, 1));
+        assert_eq!(of("unknown", "withheld"), 0);
     }
 }

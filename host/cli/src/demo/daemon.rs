@@ -8,18 +8,16 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::city::{ALERT_CM, CAR_GONE_SECONDS, FALL_CM, GRACE_MS, LAMP_SPACING_METRES, LAMPS};
-use super::receiver::Receiver;
+use super::compiled::Compiled;
+use super::configuration::{RULES, Rule, SECRET, carpe_toml};
+use super::enterprise::Enterprises;
 use crate::args::HostArgs;
 use crate::client::{HostClient, Listener};
 use crate::failure::Failure;
 use crate::run::Addresses;
 
-/// The example rules.
-pub(super) const PLUGINS: [&str; 4] = ["flood-alert", "medication", "streetlights", "streetlights-cars"];
-
-/// A start compiles four plugins.
-const START: Duration = Duration::from_secs(120);
+/// A start compiles ten plugins, one of them with all of Python in it.
+const START: Duration = Duration::from_secs(240);
 const STOP: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 /// What is shown of the log when the daemon fails.
@@ -28,18 +26,20 @@ const LOG_LINES: usize = 15;
 pub(super) struct Daemon {
     child: Child,
     folder: tempfile::TempDir,
+    compiled: Compiled,
     /// How long it took from the start of the process to the open listeners.
     pub(super) start: Duration,
-    pub(super) events: HostClient,
-    pub(super) operators: HostClient,
+    events: String,
+    operators: HostClient,
 }
 
 impl Daemon {
     /// Starts `carpe run` with the components in `plugins`. Its standard output is to be read by the caller.
-    pub(super) async fn start(plugins: &Path, receiver: &Receiver) -> Result<Daemon, Failure> {
-        let folder = tempfile::Builder::new().prefix("carpe-demo-").tempdir();
-        let folder = folder.context("cannot make a folder for the demo")?;
-        furnish(folder.path(), plugins, receiver)?;
+    pub(super) async fn start(plugins: &Path, enterprises: &Enterprises) -> Result<Daemon, Failure> {
+        let compiled = Compiled::beside(plugins);
+        let folder = compiled.folder().context("cannot make a folder for the demo")?;
+        furnish(folder.path(), plugins, enterprises)?;
+        compiled.lend(folder.path());
         let begun = Instant::now();
         let program = std::env::current_exe().context("cannot find this command")?;
         let log = std::fs::File::create(folder.path().join("log")).context("cannot make the demo's log")?;
@@ -55,17 +55,19 @@ impl Daemon {
         let mut daemon = Starting { child, folder };
         let addresses = daemon.addresses().await?;
         let Starting { child, folder } = daemon;
-        let client = |url: Option<String>, listener| {
-            let host = HostArgs { to: url, data: PathBuf::new(), token_file: None };
-            HostClient::new(&host, listener)
-        };
         Ok(Daemon {
             child,
+            compiled,
             start: begun.elapsed(),
-            events: client(addresses.events, Listener::Events)?,
+            events: addresses.events.context("the host listens for no events")?,
             operators: client(addresses.operators, Listener::Operators)?,
             folder,
         })
+    }
+
+    /// One more client for events.
+    pub(super) fn events(&self) -> Result<HostClient, Failure> {
+        client(Some(self.events.clone()), Listener::Events)
     }
 
     pub(super) fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
@@ -110,8 +112,14 @@ impl Daemon {
         if !status.success() {
             bail!("the host ended with {status}; its log ends:\n{}", log_end(self.folder.path()));
         }
-        Ok(begun.elapsed())
+        let took = begun.elapsed();
+        self.compiled.take_back(self.folder.path());
+        Ok(took)
     }
+}
+
+fn client(url: Option<String>, listener: Listener) -> Result<HostClient, Failure> {
+    HostClient::new(&HostArgs { to: url, data: PathBuf::new(), token_file: None }, listener)
 }
 
 struct Starting {
@@ -141,55 +149,19 @@ fn log_end(folder: &Path) -> String {
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
-/// Configuration, plugins and the webhook's secret.
-fn furnish(folder: &Path, plugins: &Path, receiver: &Receiver) -> anyhow::Result<()> {
+/// Configuration, plugins and the secret of the enterprises.
+fn furnish(folder: &Path, plugins: &Path, enterprises: &Enterprises) -> anyhow::Result<()> {
     let write = |name: &str, text: &str| {
         let file = folder.join(name);
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
     };
     std::fs::create_dir(folder.join("plugins")).context("cannot make the demo's folder of plugins")?;
-    for plugin in PLUGINS {
-        let from = plugins.join(format!("{plugin}.wasm"));
-        std::fs::copy(&from, folder.join("plugins").join(format!("{plugin}.wasm")))
+    for Rule { name, settings } in RULES {
+        let from = plugins.join(format!("{name}.wasm"));
+        std::fs::copy(&from, folder.join("plugins").join(format!("{name}.wasm")))
             .with_context(|| format!("cannot copy {}", from.display()))?;
+        write(&format!("plugins/{name}.toml"), &settings())?;
     }
-    write("carpe.toml", &configuration(receiver))?;
-    write("city.secret", &receiver.secret)?;
-    // The level alone decides, so that the demo knows what is to be expected.
-    let flood =
-        format!("[configuration]\nalert_cm = {ALERT_CM:?}\nfall_cm = {FALL_CM:?}\nrise_cm = 1000.0\n");
-    write("plugins/flood-alert.toml", &flood)?;
-    let medication = format!("[configuration]\ngrace_seconds = {}\n", GRACE_MS / 1_000);
-    write("plugins/medication.toml", &medication)?;
-    let cars = format!(
-        "[configuration]\nrow = {{ prefix = \"lamp-\", lamps = {LAMPS}, spacing_metres = {LAMP_SPACING_METRES:?} }}\n\
-         ahead_metres = 60.0\ngone_after_seconds = {CAR_GONE_SECONDS}\n"
-    );
-    write("plugins/streetlights-cars.toml", &cars)
-}
-
-fn configuration(receiver: &Receiver) -> String {
-    format!(
-        r#"
-data = "data"
-
-[listen]
-events = "127.0.0.1:0"
-operators = "127.0.0.1:0"
-
-[sink.city]
-kind = "webhook"
-url = "http://{}/"
-secret_file = "city.secret"
-
-[[route]]
-action = "lamp.car"
-host = true
-
-[[route]]
-action = "*"
-sink = "city"
-"#,
-        receiver.address
-    )
+    write("carpe.toml", &carpe_toml(enterprises))?;
+    write(SECRET, &enterprises.secret)
 }

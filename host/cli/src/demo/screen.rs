@@ -10,9 +10,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::output::print;
 
-/// Lights are many: after the first few only one now and then is shown.
-const LIGHTS_AT_FIRST: u64 = 6;
-const LIGHTS_PAUSE: Duration = Duration::from_millis(1_500);
+/// Of a kind that is frequent, after the first few only one now and then is shown.
+const AT_FIRST: u64 = 2;
+const PAUSE: Duration = Duration::from_millis(3_000);
 
 #[derive(Clone)]
 pub(super) struct Screen(Arc<Inner>);
@@ -31,7 +31,8 @@ pub(super) struct Seen {
     pub(super) moments: BTreeMap<String, u64>,
     /// When the first came.
     pub(super) first: Option<Duration>,
-    last_light: Option<Instant>,
+    /// When one was last shown, by kind.
+    shown: BTreeMap<String, Instant>,
 }
 
 #[derive(Deserialize)]
@@ -87,33 +88,32 @@ impl Screen {
     /// Counts a moment; whether it is to be shown.
     fn counts(&self, moment: &Moment) -> bool {
         let mut seen = self.seen();
+        let seen = &mut *seen;
         seen.first.get_or_insert(self.0.begun.elapsed());
         let count = seen.moments.entry(moment.kind.clone()).or_default();
         *count += 1;
-        if moment.kind.starts_with("car.") {
-            // What one rule tells another.
+        // What one rule tells another, and steps on the way.
+        if moment.kind.starts_with("car.") || moment.kind == "order.step" {
             return false;
         }
-        if !moment.kind.starts_with("lamp.") || *count <= LIGHTS_AT_FIRST / 2 {
-            return true;
+        let is_rare = *count <= AT_FIRST;
+        let is_due = seen.shown.get(&moment.kind).is_none_or(|last| last.elapsed() >= PAUSE);
+        if is_rare || is_due {
+            seen.shown.insert(moment.kind.clone(), Instant::now());
         }
-        let due = seen.last_light.is_none_or(|last| last.elapsed() >= LIGHTS_PAUSE);
-        if due {
-            seen.last_light = Some(Instant::now());
-        }
-        due
+        is_rare || is_due
     }
 
     fn show(&self, kind: &str, subject: &str, why: &str) {
         let colour = match kind {
-            "flood.rising" => "31",
-            "flood.over" => "32",
-            "medication.missed" => "35",
-            "lamp.needed" => "33",
+            "flood.rising" | "order.failed" | "light.refused" | "vending.stopped" => "31",
+            "flood.over" | "order.confirmed" | "service.booked" | "vending.received" => "32",
+            "medication.missed" | "service.needed" => "35",
+            "lamp.needed" | "light.priority" | "video.rising" | "shop.nearby" => "33",
             _ => "36",
         };
         let kind = self.painted(colour, &format!("{kind:21}"));
         let seconds = self.0.begun.elapsed().as_secs_f64();
-        self.line(&format!("{seconds:5.1} s  {kind} {subject:9} {why}"));
+        self.line(&format!("{seconds:5.1} s  {kind} {subject:16} {why}"));
     }
 }

@@ -193,20 +193,40 @@ pub(crate) fn plugin(name: &str) -> PathBuf {
     plugins().join(format!("{name}.wasm"))
 }
 
-/// The folder of all example plugins, built.
+/// The folder of the example plugins that most tests use, built.
 pub(crate) fn plugins() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build(&["flood-alert", "medication", "streetlights", "streetlights-cars"]))
+}
+
+/// The same folder, with all plugins of the city in it.
+pub(crate) fn city() -> &'static Path {
+    static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
-        std::fs::create_dir_all(&folder).unwrap();
-        let target_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests"));
-        let options = carpe_build::Options { out: Some(folder.clone()), target_dir, verbose: false };
-        for name in ["flood-alert", "medication", "streetlights", "streetlights-cars"] {
-            carpe_build::build(&root.join("plugins").join(name), &options).unwrap();
-        }
-        folder
-    })
+        let others = [
+            "recipe-order",
+            "self-maintenance",
+            "shop-nearby",
+            "traffic-lights",
+            "vending-machine",
+            "viral-video",
+        ];
+        build(&others);
+    });
+    plugins()
+}
+
+/// Builds rules of `plugins`, in whatever language. Returns the folder of their components.
+fn build(names: &[&str]) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+    std::fs::create_dir_all(&folder).unwrap();
+    let target_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests"));
+    let options = carpe_build::Options { out: Some(folder.clone()), target_dir, verbose: false };
+    for name in names {
+        carpe_build::build(&root.join("plugins").join(name), &options).unwrap();
+    }
+    folder
 }
 
 /// The guest of the tests that counts events: `counter`.

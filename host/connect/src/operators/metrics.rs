@@ -131,6 +131,10 @@ fn of_rules(rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
         rules.iter().map(move |(rule, work)| ([("rule", *rule)], value(work)))
     };
     out.counter("carpe_moments", "Moments that occurred", each(|work| work.moments))?;
+    let actions = rules.iter().flat_map(|(rule, work)| {
+        work.actions.iter().map(|(outcome, count)| ([("rule", *rule), ("outcome", *outcome)], *count))
+    });
+    out.counter("carpe_rule_actions", "Actions of a rule, by what became of them", actions)?;
     out.counter("carpe_inputs", "Inputs that were handled", each(|work| work.inputs))?;
     out.counter("carpe_batches", "Calls of a rule", each(|work| work.batches))?;
     out.counter("carpe_traps", "Traps and broken limits", each(|work| work.traps))?;
@@ -282,6 +286,7 @@ mod tests {
     fn a_rule_is_written_with_its_name_escaped() {
         let mut work = RuleStatus::default();
         work.traps = 2;
+        work.actions.insert("expired", 3);
         work.handle.buckets = vec![(0.001, 3), (0.1, 4)];
         work.handle.sum_seconds = 0.5;
         work.handle.count = 5;
@@ -292,6 +297,7 @@ mod tests {
         for line in [
             "# TYPE carpe_traps counter",
             r#"carpe_traps_total{rule="a\"b\\c\nd"} 2"#,
+            r#"carpe_rule_actions_total{rule="a\"b\\c\nd",outcome="expired"} 3"#,
             r#"carpe_handle_seconds_bucket{le="0.001",rule="a\"b\\c\nd"} 3"#,
             r#"carpe_handle_seconds_bucket{le="0.1",rule="a\"b\\c\nd"} 4"#,
             r#"carpe_handle_seconds_bucket{le="+Inf",rule="a\"b\\c\nd"} 5"#,

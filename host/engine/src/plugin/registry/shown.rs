@@ -1,6 +1,6 @@
 //! What operators are shown of plugins and their rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::{Plugin, Registry, Step};
@@ -36,6 +36,7 @@ impl Registry {
                 hash: active.map(|version| blake3::Hash::from_bytes(version.record.component).to_string()),
                 work: rule.map(|rule| RuleStatus {
                     log_dropped: active.map_or(0, |version| version.log_dropped()),
+                    actions: self.shared.outbox.by_rule.of(&rule.name),
                     ..rule_status(rule, positions.get(&rule.name).copied(), end)
                 }),
             }
@@ -75,6 +76,7 @@ fn rule_status(rule: &Rule, position: Option<Position>, end: Position) -> RuleSt
         keyless: counters.keyless.load(Ordering::Relaxed),
         filter_failures: counters.filter_failures.load(Ordering::Relaxed),
         moments: counters.moments.load(Ordering::Relaxed),
+        actions: BTreeMap::new(),
         traps: counters.traps.load(Ordering::Relaxed),
         dead_letters: rule.care().letters.len(),
         left_behind: counters.left_behind.load(Ordering::Relaxed),
