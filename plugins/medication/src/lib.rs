@@ -77,7 +77,7 @@ struct Scheduled {
 
 /// Milliseconds since the Unix epoch, or RFC 3339.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`due` must be an RFC 3339 text, or whole milliseconds since the Unix epoch")]
 enum Due {
     Milliseconds(u64),
     Text(String),
