@@ -49,9 +49,17 @@ func (rule VendingMachine) onOrderTaken(outcome *carpe.Outcome, machine *Machine
 		if order.Period == machine.Period {
 			machine.SpentCents -= order.Cents
 		}
-		if isOurs && machine.Stopped {
+		switch {
+		case isOurs && status == carpe.Withheld:
+			// The operator's word: to order from the next would be to go round it.
+			why := "order " + order.ID + " was withheld"
+			if detail := outcome.Detail(); detail != "" {
+				why += ": " + detail
+			}
+			rule.giveUp(outcome.Key(), outcome.Now(), machine, out, why)
+		case isOurs && machine.Stopped:
 			machine.Purchase = nil
-		} else if isOurs {
+		case isOurs:
 			rule.order(outcome.Key(), outcome.Now(), machine, out)
 		}
 	}

@@ -221,9 +221,23 @@ func TestAnOrderThatIsRefusedGoesToTheNext(t *testing.T) {
 	if state := test.State(key); state.SpentCents != data.Cents || len(state.Orders) != 1 {
 		t.Fatalf("%+v", state)
 	}
-	happened = test.kinds(test.Answer(happened.Actions()[0], carpe.Withheld, nil), "vending.not-bought")
+	happened = test.kinds(test.Answer(happened.Actions()[0], carpe.Expired, nil), "vending.not-bought")
 	state := test.State(key)
 	if state.SpentCents != 0 || len(state.Orders) != 0 || state.RetryAt != test.Now().Add(12*time.Hour) {
+		t.Fatalf("%+v", state)
+	}
+	test.kinds(test.sell("water", 100))
+	test.kinds(test.Advance(12*time.Hour), "vending.low")
+}
+
+func TestAnOrderThatIsWithheldIsNotMadeAndGoesToNobodyElse(t *testing.T) {
+	test, order := ordered(t, nil)
+	happened := test.kinds(test.Answer(order, carpe.Withheld, nil), "vending.not-bought")
+	if why := happened.Moments[0].Why; why != "order m7-1/south was withheld" {
+		t.Fatal(why)
+	}
+	state := test.State(key)
+	if state.SpentCents != 0 || len(state.Orders) != 0 || state.Purchase != nil {
 		t.Fatalf("%+v", state)
 	}
 	test.kinds(test.sell("water", 100))

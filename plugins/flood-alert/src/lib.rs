@@ -1,15 +1,18 @@
 //! A gauge passes a level, or rises faster than it should: residents and emergency services are alerted once per
 //! rise, and stood down when the water falls. See README.md.
 
+use carpe_sdk::patterns::SlidingMinimum;
 use carpe_sdk::prelude::*;
 
 #[cfg(test)]
 mod tests;
 
-/// How many low readings are remembered per gauge.
-const MAX_LOWS: usize = 32;
+/// To which part of the time window the lowest reading is exact.
+const PANES: usize = 60;
 /// How far a gauge's clock may be ahead.
 const MAX_AHEAD_MS: u64 = 60_000;
+/// What was read longer ago says nothing of the water now.
+const MAX_BEHIND_MS: u64 = 86_400_000;
 /// For how long an alert is worth giving.
 const ALERT_LASTS: Duration = Duration::from_secs(3_600);
 
@@ -46,13 +49,19 @@ impl Default for FloodAlert {
 
 /// What is remembered of a gauge.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 struct Gauge {
-    /// The latest reading's time.
-    time: Instant,
-    /// Readings within the time window that none later goes below, oldest first: the first is the lowest.
-    lows: Vec<(Instant, f64)>,
+    /// Readings of this rise.
+    levels: SlidingMinimum<PANES>,
     /// The highest reading since the alert that is on.
+    peak_cm: Option<f64>,
+}
+
+/// What version 1 remembered.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Version1 {
+    lows: Vec<(Instant, f64)>,
     peak_cm: Option<f64>,
 }
 
@@ -86,10 +95,17 @@ impl Rule for FloodAlert {
                 event.key()
             )));
         }
-        if event.time() <= gauge.time {
+        if event.time().saturating_add(MAX_BEHIND_MS) < event.now() {
+            return Err(Error::new(format!(
+                "a reading of more than a day ago: is the clock of gauge {} right?",
+                event.key()
+            )));
+        }
+        if event.time() <= gauge.levels.newest() {
             return Ok(()); // Late, or a repeat: the water has moved on.
         }
-        let risen = self.risen(gauge, event.time(), cm);
+        gauge.levels.add(cm, event.time(), self.within());
+        let risen = cm - gauge.levels.lowest(event.time(), self.within()).unwrap_or(cm);
         match gauge.peak_cm {
             None if cm >= self.alert_cm => {
                 gauge.peak_cm = Some(cm);
@@ -107,7 +123,8 @@ impl Rule for FloodAlert {
             None => {}
             Some(peak) if cm <= peak.min(self.alert_cm) - self.fall_cm => {
                 // A new rise begins from here.
-                *gauge = Gauge { time: event.time(), lows: vec![(event.time(), cm)], peak_cm: None };
+                *gauge = Gauge::default();
+                gauge.levels.add(cm, event.time(), self.within());
                 out.moment("flood.over")
                     .why(format!("the water has fallen to {cm} cm, from {peak} cm"))
                     .action("stand-down.residents", json!({"gauge": event.key(), "cm": cm}))
@@ -117,20 +134,20 @@ impl Rule for FloodAlert {
         }
         Ok(())
     }
+
+    fn migrate(&self, _from_version: u32, _key: &str, state: &[u8]) -> Result<Option<Gauge>> {
+        let Version1 { lows, peak_cm } = serde_json::from_slice(state)?;
+        let mut gauge = Gauge { peak_cm, ..Gauge::default() };
+        for (time, cm) in lows {
+            gauge.levels.add(cm, time, self.within());
+        }
+        Ok(Some(gauge))
+    }
 }
 
 impl FloodAlert {
-    /// Takes a reading in. Returns how far it stands above the lowest within the time window.
-    fn risen(&self, gauge: &mut Gauge, time: Instant, cm: f64) -> f64 {
-        let from = time.saturating_sub(self.within_seconds.saturating_mul(1_000));
-        gauge.time = time;
-        gauge.lows.retain(|&(at, low)| at >= from && low < cm);
-        gauge.lows.push((time, cm));
-        if gauge.lows.len() > MAX_LOWS {
-            // The first is what a rise is measured from; of the others, one fewer makes little difference.
-            gauge.lows.remove(1);
-        }
-        cm - gauge.lows[0].1
+    fn within(&self) -> Duration {
+        Duration::from_secs(self.within_seconds)
     }
 
     fn alert(&self, event: &Event, cm: f64, risen: f64, why: String, out: &mut Output) {
@@ -146,7 +163,9 @@ impl FloodAlert {
 
 export_rule!(
     FloodAlert,
+    migrates,
     on("gauge.level")
+        .state_version(2)
         .moment("flood.rising")
         .moment("flood.over")
         .action("alert.residents")

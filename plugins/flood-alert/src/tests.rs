@@ -118,9 +118,39 @@ fn what_is_remembered_is_bounded() {
         let data = json!({"cm": 100.0 + 0.01 * second as f64});
         test.send(event("gauge.level").subject("elbe-7").time(START + 1_000 * second).data(data));
     }
-    let gauge = test.state("elbe-7");
-    assert_eq!(gauge.lows.len(), MAX_LOWS);
-    assert_eq!(gauge.lows[0], (START, 100.0));
+    let state = serde_json::to_string(&test.state("elbe-7")).unwrap();
+    assert!(state.len() < SlidingMinimum::<PANES>::MAX_BYTES, "{} bytes", state.len());
+    let after = event("gauge.level").subject("elbe-7").time(START + 2_000_000).data(json!({"cm": 150}));
+    assert_eq!(test.send(after).moments[0].data["risen_cm"], 50.0);
+}
+
+#[test]
+fn a_reading_of_another_day_is_set_aside() {
+    let mut test = flood();
+    test.advance_to(START + 30 * 24 * 60 * MINUTE);
+    let day = 24 * 60;
+    assert_eq!(
+        read(&mut test, 29 * day - 1, 900.0).failures,
+        ["a reading of more than a day ago: is the clock of gauge elbe-7 right?"]
+    );
+    let ancient = event("gauge.level").subject("elbe-7").time(0).data(json!({"cm": 900}));
+    assert_eq!(test.send(ancient).failures.len(), 1);
+    assert_eq!(test.keys(), 0);
+    // What came late, but says something: when it was learnt of is when the alert is of use.
+    assert_eq!(read(&mut test, 29 * day, 900.0).moments[0].expires, Some(test.now() + 60 * MINUTE));
+}
+
+#[test]
+fn an_earlier_state_goes_along() {
+    let rule: FloodAlert = serde_json::from_value(json!({})).unwrap();
+    let calm =
+        format!(r#"{{"time":{0},"lows":[[{START},100.0],[{0},130.0]],"peak_cm":null}}"#, START + MINUTE);
+    let gauge = rule.migrate(1, "elbe-7", calm.as_bytes()).unwrap().unwrap();
+    assert_eq!((gauge.levels.newest(), gauge.peak_cm), (START + MINUTE, None));
+    assert_eq!(gauge.levels.lowest(START + MINUTE, Duration::from_secs(3_600)), Some(100.0));
+    let alert = br#"{"time":7,"lows":[[7,600.0]],"peak_cm":612.5}"#;
+    assert_eq!(rule.migrate(1, "elbe-7", alert).unwrap().unwrap().peak_cm, Some(612.5));
+    assert!(rule.migrate(1, "elbe-7", b"?").is_err());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use carpe_sdk::patterns::{Absence, Came};
 use carpe_sdk::prelude::*;
 
 #[cfg(test)]
@@ -36,9 +37,33 @@ struct Doses {
     by_id: BTreeMap<String, Dose>,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Dose {
+    /// When it is due; none, if it was taken before its schedule came.
+    due: Option<Instant>,
+    /// It is expected until its time plus grace.
+    coming: Absence,
+    taken: bool,
+    /// What became of the reminder, if there was one.
+    reminder: Option<Reminder>,
+}
+
+/// What became of a reminder.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Dose {
+enum Reminder {
+    /// That is not known yet.
+    Asked,
+    /// It was given; or it may have been.
+    Given,
+    /// Nobody got it: it was withheld or refused, or came too late.
+    Unheard,
+}
+
+/// What version 1 remembered of a dose.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Version1 {
     Waiting { due: Instant },
     Taken,
     Missed { due: Instant },
@@ -52,7 +77,7 @@ struct Scheduled {
 
 /// Milliseconds since the Unix epoch, or RFC 3339.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`due` must be an RFC 3339 text, or whole milliseconds since the Unix epoch")]
 enum Due {
     Milliseconds(u64),
     Text(String),
@@ -80,18 +105,66 @@ impl Rule for Medication {
 
     fn on_timer(&self, timer: &Timer, doses: &mut Doses, out: &mut Output) -> Result<()> {
         let id = timer.name();
-        let Some(&Dose::Waiting { due }) = doses.by_id.get(id) else {
+        let Some(dose) = doses.by_id.get_mut(id) else { return Ok(()) };
+        if let (true, Some(due)) = (dose.coming.is_missed(timer.now()), dose.due) {
+            dose.reminder = Some(Reminder::Asked);
+            out.timer(id).after(Duration::from_millis(DAY_MS));
+            out.moment("medication.missed")
+                .why(format!("dose {id} was due and not taken within {}", self.grace()))
+                .data(json!({"dose": id, "due": due}))
+                .expires_at(due.saturating_add(DAY_MS).max(timer.now().saturating_add(self.grace_ms())))
+                .action_with_outcome(
+                    "remind.nursing",
+                    format!("{due}/{id}"),
+                    json!({"patient": timer.key(), "dose": id, "due": due}),
+                );
+        } else if dose.reminder == Some(Reminder::Asked) {
+            // It may still be given, and then have to be withdrawn.
+            out.timer(id).after(Duration::from_millis(DAY_MS));
+        } else {
             doses.by_id.remove(id);
-            return Ok(());
-        };
-        doses.by_id.insert(id.to_owned(), Dose::Missed { due });
-        out.timer(id).after(Duration::from_millis(DAY_MS));
-        out.moment("medication.missed")
-            .why(format!("dose {id} was due and not taken within {}", self.grace()))
-            .data(json!({"dose": id, "due": due}))
-            .expires_at(due.saturating_add(DAY_MS).max(timer.now().saturating_add(self.grace_ms())))
-            .action("remind.nursing", json!({"patient": timer.key(), "dose": id, "due": due}));
+        }
         Ok(())
+    }
+
+    fn on_outcome(&self, outcome: &Outcome, doses: &mut Doses, out: &mut Output) -> Result<()> {
+        let Some((due, id)) = outcome.reference().split_once('/') else { return Ok(()) };
+        let Some(dose) = doses.by_id.get_mut(id) else { return Ok(()) };
+        let is_its = dose.due.is_some_and(|known| known.to_string() == due);
+        if !is_its || dose.reminder != Some(Reminder::Asked) {
+            return Ok(()); // It has been moved meanwhile: another reminder counts.
+        }
+        let (reminder, why) = match outcome.status() {
+            Status::Delivered | Status::Failed => (Reminder::Given, ""),
+            Status::Withheld => (Reminder::Unheard, "withheld"),
+            Status::Rejected => (Reminder::Unheard, "refused"),
+            Status::Expired => (Reminder::Unheard, "too late"),
+        };
+        dose.reminder = Some(reminder);
+        if dose.taken {
+            dose.taken_late(id, outcome.key(), out);
+        } else if reminder == Reminder::Unheard {
+            out.moment("medication.unheard")
+                .why(format!("nobody was reminded of dose {id}: that was {why}"))
+                .action("notify.operations", dose.facts(id, outcome.key()));
+        }
+        Ok(())
+    }
+
+    fn migrate(&self, _from_version: u32, _key: &str, state: &[u8]) -> Result<Option<Doses>> {
+        let doses: BTreeMap<String, Version1> = serde_json::from_slice(state)?;
+        let today = |dose: Version1| match dose {
+            Version1::Waiting { due } => self.awaited(due),
+            Version1::Taken => Dose { taken: true, ..Dose::default() },
+            Version1::Missed { due } => {
+                let mut missed = self.awaited(due);
+                missed.coming.is_missed(Instant::MAX);
+                // What became of it was not asked for.
+                missed.reminder = Some(Reminder::Given);
+                missed
+            }
+        };
+        Ok(Some(Doses { by_id: doses.into_iter().map(|(id, dose)| (id, today(dose))).collect() }))
     }
 }
 
@@ -108,35 +181,39 @@ impl Medication {
             )));
         }
         doses.make_room_for(&id)?;
-        match doses.by_id.get(&id) {
-            // It was taken before we heard of it, or this is a repeat.
-            Some(Dose::Taken) => return Ok(()),
-            Some(Dose::Missed { due: known }) if *known == due => return Ok(()),
-            _ => {}
+        if let Some(known) = doses.by_id.get(&id) {
+            let is_missed = known.coming.due().is_none() && known.due == Some(due);
+            if known.taken || is_missed {
+                return Ok(()); // It was taken before we heard of it, or this is a repeat.
+            }
         }
         // One that is on the books with another time has been moved.
-        doses.by_id.insert(id.clone(), Dose::Waiting { due });
-        out.timer(id).at(due.saturating_add(self.grace_ms()));
+        out.timer(&id).at(due.saturating_add(self.grace_ms()));
+        doses.by_id.insert(id, self.awaited(due));
         Ok(())
     }
 
     fn taken(&self, event: &Event, doses: &mut Doses, out: &mut Output) -> Result<()> {
         let id = event.string("/dose")?;
         doses.make_room_for(&id)?;
-        let known = doses.by_id.insert(id.clone(), Dose::Taken);
-        if let Some(Dose::Missed { due }) = known {
-            out.moment("medication.taken-late")
-                .why(format!("dose {id} was taken after all"))
-                .action("withdraw.reminder", json!({"patient": event.key(), "dose": id, "due": due}));
+        let dose = doses.by_id.entry(id.clone()).or_default();
+        if std::mem::replace(&mut dose.taken, true) {
+            return Ok(());
         }
-        let settled = match known {
-            Some(Dose::Taken) => return Ok(()),
-            // Until its schedule can no longer be repeated.
-            Some(Dose::Waiting { due } | Dose::Missed { due }) => due.max(event.now()),
-            None => event.now(),
-        };
+        // As long as nobody knows whether the reminder is given, there may be nothing to withdraw.
+        if dose.coming.came() == Came::AfterAll && dose.reminder != Some(Reminder::Asked) {
+            dose.taken_late(&id, event.key(), out);
+        }
+        // Until its schedule can no longer be repeated.
+        let settled = dose.due.unwrap_or(0).max(event.now());
         out.timer(id).at(settled.saturating_add(DAY_MS).saturating_add(self.grace_ms()));
         Ok(())
+    }
+
+    fn awaited(&self, due: Instant) -> Dose {
+        let mut dose = Dose { due: Some(due), ..Dose::default() };
+        dose.coming.expect(due.saturating_add(self.grace_ms()));
+        dose
     }
 
     /// For people.
@@ -149,6 +226,21 @@ impl Medication {
 
     fn grace_ms(&self) -> u64 {
         self.grace_seconds * 1_000
+    }
+}
+
+impl Dose {
+    /// What was told to be missing was taken after all: who was reminded is told.
+    fn taken_late(&self, id: &str, patient: &str, out: &mut Output) {
+        let mut moment = out.moment("medication.taken-late");
+        moment.why(format!("dose {id} was taken after all"));
+        if self.reminder == Some(Reminder::Given) {
+            moment.action("withdraw.reminder", self.facts(id, patient));
+        }
+    }
+
+    fn facts(&self, id: &str, patient: &str) -> impl Serialize {
+        json!({"patient": patient, "dose": id, "due": self.due})
     }
 }
 
@@ -182,10 +274,14 @@ impl Due {
 
 export_rule!(
     Medication,
+    migrates,
     on("medication.scheduled")
+        .state_version(2)
         .on("medication.taken")
         .moment("medication.missed")
+        .moment("medication.unheard")
         .moment("medication.taken-late")
         .action("remind.nursing")
+        .action("notify.operations")
         .action("withdraw.reminder")
 );

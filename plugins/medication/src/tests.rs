@@ -1,4 +1,4 @@
-use carpe_sdk::test::{Happened, RuleTest, START, event};
+use carpe_sdk::test::{Action, Happened, RuleTest, START, event};
 
 use super::*;
 
@@ -29,6 +29,7 @@ fn a_dose_that_is_not_taken_reminds_once_at_its_time_plus_grace() {
         happened.all_actions().next().unwrap().data,
         json!({"patient": "anna", "dose": "a1", "due": DUE})
     );
+    test.answer(happened.all_actions().next().unwrap(), Status::Delivered, None);
     assert_eq!(test.advance(Duration::from_secs(30 * 86_400)).moments, []);
     assert_eq!(test.keys(), 0);
 }
@@ -85,13 +86,73 @@ fn a_dose_can_be_moved() {
     assert_eq!(test.advance_to(DUE + 40 * MINUTE).kinds(), ["medication.missed"]);
 }
 
-#[test]
-fn one_taken_after_all_withdraws_the_reminder_once() {
+/// A dose that is missed, and the reminder of it.
+fn missed() -> (RuleTest<Medication>, Action) {
     let mut test = medication();
     scheduled(&mut test, "a1", DUE);
-    test.advance_to(DUE + 20 * MINUTE);
-    assert_eq!(taken(&mut test, "a1").actions(), ["withdraw.reminder"]);
-    assert_eq!(taken(&mut test, "a1").moments, []);
+    let reminder = test.advance_to(DUE + 20 * MINUTE).all_actions().next().unwrap().clone();
+    (test, reminder)
+}
+
+#[test]
+fn one_taken_after_all_withdraws_the_reminder_once() {
+    for status in [Status::Delivered, Status::Failed] {
+        let (mut test, reminder) = missed();
+        assert_eq!(test.answer(&reminder, status, None).moments, []);
+        assert_eq!(taken(&mut test, "a1").actions(), ["withdraw.reminder"]);
+        assert_eq!(taken(&mut test, "a1").moments, []);
+
+        // Taken before it is known that somebody was reminded: withdrawn when it is.
+        let (mut test, reminder) = missed();
+        assert_eq!(taken(&mut test, "a1").moments, []);
+        assert_eq!(test.advance(Duration::from_secs(3 * 86_400)).moments, []);
+        assert_eq!(test.answer(&reminder, status, None).actions(), ["withdraw.reminder"]);
+        assert_eq!(test.answer(&reminder, status, None).moments, []);
+        test.advance(Duration::from_secs(3 * 86_400));
+        assert_eq!(test.keys(), 0);
+    }
+}
+
+#[test]
+fn a_reminder_that_nobody_got_is_told_of_and_not_withdrawn() {
+    for status in [Status::Withheld, Status::Rejected, Status::Expired] {
+        let (mut test, reminder) = missed();
+        let unheard = test.answer(&reminder, status, None);
+        assert_eq!(
+            (unheard.kinds(), unheard.actions()),
+            (vec!["medication.unheard"], vec!["notify.operations"])
+        );
+        assert_eq!(test.state("anna").by_id["a1"].reminder, Some(Reminder::Unheard));
+        let late = taken(&mut test, "a1");
+        assert_eq!((late.kinds(), late.actions()), (vec!["medication.taken-late"], vec![]));
+
+        let (mut test, reminder) = missed();
+        taken(&mut test, "a1");
+        let late = test.answer(&reminder, status, None);
+        assert_eq!((late.kinds(), late.actions()), (vec!["medication.taken-late"], vec![]));
+    }
+}
+
+#[test]
+fn what_became_of_the_reminder_of_a_dose_that_was_moved_says_nothing() {
+    let (mut test, reminder) = missed();
+    scheduled(&mut test, "a1", DUE + 60 * MINUTE);
+    assert_eq!(test.answer(&reminder, Status::Withheld, None).moments, []);
+    assert_eq!(test.advance_to(DUE + 70 * MINUTE).kinds(), ["medication.missed"]);
+}
+
+#[test]
+fn an_earlier_state_goes_along() {
+    let rule: Medication = serde_json::from_value(json!({"grace_seconds": 600})).unwrap();
+    let earlier =
+        format!(r#"{{"a":{{"waiting":{{"due":{DUE}}}}},"b":"taken","c":{{"missed":{{"due":{DUE}}}}}}}"#);
+    let mut doses = rule.migrate(1, "anna", earlier.as_bytes()).unwrap().unwrap().by_id;
+    assert_eq!(doses["a"], rule.awaited(DUE));
+    assert_eq!(doses["b"], Dose { taken: true, ..Dose::default() });
+    let missed = doses.get_mut("c").unwrap();
+    assert_eq!((missed.due, missed.reminder), (Some(DUE), Some(Reminder::Given)));
+    assert_eq!(missed.coming.came(), Came::AfterAll);
+    assert!(rule.migrate(1, "anna", b"?").is_err());
 }
 
 #[test]

@@ -169,7 +169,11 @@ impl Rule for RecipeOrder {
         let asked = order.saga.current();
         let commands =
             self.with_plan(|plan| order.saga.answered(outcome.reference(), status, plan, outcome.now()))?;
-        let how = if status == Status::Rejected { "has declined" } else { "could not be reached" };
+        let how = match status {
+            Status::Rejected => "has declined",
+            Status::Withheld => "was withheld",
+            Status::Delivered | Status::Failed | Status::Expired => "could not be reached",
+        };
         order.fails(asked, how);
         self.follow(commands, outcome.key(), outcome.now(), order, out);
         Ok(())

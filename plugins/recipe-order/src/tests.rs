@@ -98,6 +98,20 @@ fn whoever_declines_what_was_done_is_undone_in_reverse() {
 }
 
 #[test]
+fn what_is_withheld_is_not_done_and_the_viewer_hears_of_it() {
+    let mut test = recipes();
+    let grocer = asked_for(&mut test, "grocer.order");
+    let refund = only(&test.answer(&grocer, Status::Withheld, None));
+    assert_eq!(refund.name, "payment.refund");
+    // Nor may what undoes be withheld: but if it is, it is tried again, and then somebody has to see to it.
+    assert_eq!(test.answer(&refund, Status::Withheld, None), Happened::default());
+    let again = only(&test.advance(Duration::from_secs(60)));
+    let stuck = test.answer(&again, Status::Withheld, None);
+    assert_eq!(stuck.kinds(), ["order.stuck", "order.failed"]);
+    assert_eq!(stuck.moments[1].why, "somebody will see to what is left: grocer was withheld");
+}
+
+#[test]
 fn who_does_not_answer_is_undone_too_and_again_if_the_answer_comes_late() {
     let mut test = recipes();
     let grocer = asked_for(&mut test, "grocer.order");

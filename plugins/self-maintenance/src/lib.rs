@@ -213,7 +213,8 @@ impl Rule for SelfMaintenance {
         let why = match status {
             Status::Delivered => "it answered too late",
             Status::Rejected => "it declined",
-            Status::Withheld | Status::Failed | Status::Expired => "it could not be reached",
+            Status::Withheld => "asking it was withheld",
+            Status::Failed | Status::Expired => "it could not be reached",
         };
         let appointment = answer.appointment.filter(|at| *at < carpe_sdk::INSTANT_LIMIT);
         answered.map_or(Ok(()), |commands| {

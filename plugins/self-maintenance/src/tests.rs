@@ -84,6 +84,18 @@ fn when_one_declines_the_next_is_asked_and_it_gives_up_visibly() {
 }
 
 #[test]
+fn a_booking_that_is_withheld_is_none_and_the_next_is_asked() {
+    let mut test = maintenance(&[("tries", 2)]);
+    let first = asked(&needed(&mut test));
+    assert_eq!(test.answer(&first, Status::Withheld, None).moments, []);
+    assert_eq!((test.state("press-1").service, test.state("press-1").open), (Service::Pausing, vec![]));
+    let second = asked(&test.advance(minutes(60)));
+    let given_up = test.answer(&second, Status::Withheld, None);
+    assert_eq!(given_up.kinds(), ["service.unbookable"]);
+    assert!(given_up.moments[0].why.ends_with(": asking it was withheld"), "{}", given_up.moments[0].why);
+}
+
+#[test]
 fn what_turns_out_to_be_wrong_is_cancelled() {
     let mut test = maintenance(&[]);
     let book = asked(&needed(&mut test));

@@ -3,6 +3,7 @@ import test from "node:test";
 import { event, RuleTest, START } from "carpe-sdk/test";
 import { metresBetween } from "./distance.ts";
 import shopNearby from "./rule.ts";
+import type { Status } from "carpe-sdk";
 
 const SECOND = 1_000;
 const HOUR = 3_600_000;
@@ -16,11 +17,15 @@ function walking(configuration = {}) {
   const rule = new RuleTest(shopNearby, { shops: [BAKERY], max_m_per_s: 100, ...configuration });
   return {
     rule,
-    /** A fix so many metres south of the bakery. */
-    at(metres: number, more: { time?: number; consent?: unknown; accuracy_m?: number; person?: string } = {}) {
-      const { time = rule.now + 10 * SECOND, consent = true, person = "ada", ...rest } = more;
+    /** A fix so many metres south of the bakery. What becomes of an offer is known at once; null: later. */
+    at(metres: number, more: { time?: number; consent?: unknown; accuracy_m?: number; person?: string; became?: Status | null } = {}) {
+      const { time = rule.now + 10 * SECOND, consent = true, person = "ada", became = "delivered", ...rest } = more;
       const data = { lat: BAKERY.lat - metres * METRE, lon: BAKERY.lon, consent, ...rest };
-      return rule.send(event("pedestrian.position").subject(person).time(time).data(data));
+      const happened = rule.send(event("pedestrian.position").subject(person).time(time).data(data));
+      for (const action of happened.allActions) {
+        if (action.name === "offer.show" && became !== null) assert.deepEqual(rule.answer(action, became).kinds, []);
+      }
+      return happened;
     },
   };
 }
@@ -39,12 +44,14 @@ test("who walks past gets an offer once, and it is taken back when they have gon
   const near = at(30);
   assert.deepEqual(near.actions, ["offer.show"]);
   assert.equal(near.moments[0]?.why, "they are 30 m from Bakery Linde");
+  assert.equal(near.moments[0]?.subject, "ada");
   assert.equal(near.moments[0]?.expires, near.moments[0]!.time + 900 * SECOND);
   assert.deepEqual(near.allActions[0]?.data, { person: "ada", shop: "bakery", name: "Bakery Linde", offer: "a roll on the house" });
   assert.deepEqual(at(5).kinds, []);
   const gone = at(200);
   assert.deepEqual(gone.actions, ["offer.withdraw"]);
   assert.deepEqual(gone.allActions[0]?.data, { person: "ada", shop: "bakery" });
+  assert.equal(gone.moments[0]?.subject, "ada");
   assert.deepEqual(at(300).kinds, []);
 });
 
@@ -106,6 +113,44 @@ test("who is not heard of has gone", () => {
   assert.deepEqual(rule.advance(HOUR).kinds, []);
   assert.equal(rule.keys, 0);
   assert.equal(rule.timer("ada", "forget"), undefined);
+});
+
+test("an offer that they do not see is not taken back, and not made again at once", () => {
+  for (const became of ["withheld", "rejected", "expired"] as const) {
+    const { rule, at } = walking({ shops: [BAKERY, BOOKS], enter_m: 20, leave_m: 30 });
+    at(5, { became });
+    assert.deepEqual([rule.state("ada").open, rule.state("ada").offered[0]?.became], [null, became]);
+    assert.deepEqual(at(2).kinds, []);
+    assert.deepEqual(at(200).kinds, []);
+    assert.deepEqual(at(5).kinds, []);
+    // It does not keep another shop from its own.
+    assert.deepEqual(at(-44).allActions[0]?.data.shop, "books");
+    assert.deepEqual(at(-200).actions, ["offer.withdraw"]);
+  }
+});
+
+test("who has gone before it is known whether they see the offer gets it taken back when it is", () => {
+  for (const [became, actions] of [["delivered", ["offer.withdraw"]], ["failed", ["offer.withdraw"]], ["withheld", []], ["expired", []]] as const) {
+    const { rule, at } = walking({ cooldown_hours: 0 });
+    const offer = at(5, { became: null }).allActions[0]!;
+    assert.deepEqual(at(200, { consent: false }).kinds, []);
+    // While it is on its way there is no other.
+    assert.deepEqual(at(5).kinds, []);
+    assert.deepEqual(rule.advance(HOUR).kinds, []);
+    const known = rule.answer(offer, became);
+    assert.deepEqual(known.actions, actions);
+    if (actions.length > 0) assert.match(known.moments[0]!.why, /taken their consent back/);
+    assert.deepEqual(rule.answer(offer, became).kinds, []);
+    rule.advance(HOUR);
+    assert.equal(rule.keys, 0);
+  }
+});
+
+test("an offer is worth showing for so long from the fix on, however late that comes", () => {
+  const { rule, at } = walking();
+  at(200, { person: "bob" });
+  const time = rule.now - 50 * SECOND;
+  assert.equal(at(5, { time }).moments[0]?.expires, time + 900 * SECOND);
 });
 
 test("of several shops the nearest makes an offer, and the others none while it is open", () => {

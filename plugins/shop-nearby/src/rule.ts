@@ -2,7 +2,7 @@
 // have gone. See README.md.
 
 import { bool, Failure, integer, list, number, object, on, rule, string } from "carpe-sdk";
-import type { Event, Instant, Output, Values } from "carpe-sdk";
+import type { Event, Instant, Output, Status, Values } from "carpe-sdk";
 import { metresBetween } from "./distance.ts";
 
 /** A fix that is older by this much than the timeline is no news, and one that is this far ahead comes from a wrong clock. */
@@ -44,6 +44,8 @@ type Fix = Values<typeof fix>;
 interface Offered {
   shop: string;
   at: Instant;
+  /** What became of it; null: that is not known yet, or was not asked for by an earlier version. */
+  became: Status | null;
 }
 
 /** What is remembered of a person. Without their consent, where they are is not. */
@@ -54,8 +56,12 @@ interface Walk {
   at: { lat: number; lon: number } | null;
   /** The shops that they are at. */
   near: string[];
-  /** The shop whose offer they see. */
+  /** The shop whose offer they see, or will see. */
   open: string | null;
+  /** Whether that offer is on its way: nobody knows yet if they will see it. */
+  awaited: boolean;
+  /** Why that offer is to be taken back as soon as that is known. */
+  gone: string | null;
   /** When they were last made each shop's offer, as long as that keeps them from another. */
   offered: Offered[];
 }
@@ -67,7 +73,7 @@ export default rule({
     .action("offer.show")
     .action("offer.withdraw"),
   configuration: settings,
-  state: { time: 0, at: null, near: [], open: null, offered: [] } as Walk,
+  state: { time: 0, at: null, near: [], open: null, awaited: false, gone: null, offered: [] } as Walk,
 
   check() {
     if (this.leave_m <= this.enter_m) {
@@ -100,6 +106,19 @@ export default rule({
       forgetLapsed(this, walk, timer.now, out);
     }
   },
+
+  onOutcome(outcome, walk, out) {
+    const offered = walk.offered.find((offered) => reference(offered) === outcome.reference);
+    if (offered !== undefined) offered.became = outcome.status;
+    if (!walk.awaited) return;
+    walk.awaited = false;
+    // Of one that failed, nobody knows whether they see it.
+    const isSeen = outcome.status === "delivered" || outcome.status === "failed";
+    if (!isSeen) walk.open = null;
+    if (walk.gone !== null) withdraw(this, walk, outcome, walk.gone, out);
+    walk.gone = null;
+    forgetLapsed(this, walk, outcome.now, out);
+  },
 });
 
 function moved(settings: Settings, walk: Walk, event: Event, to: Fix, out: Output): void {
@@ -127,21 +146,40 @@ function moved(settings: Settings, walk: Walk, event: Event, to: Fix, out: Outpu
 }
 
 function offer(settings: Settings, walk: Walk, event: Event, shop: Shop, metres: number, out: Output): void {
+  const offered = { shop: shop.id, at: event.now, became: null };
   walk.open = shop.id;
-  walk.offered = [...walk.offered.filter((offered) => offered.shop !== shop.id), { shop: shop.id, at: event.now }];
+  walk.awaited = true;
+  walk.offered = [...walk.offered.filter((earlier) => earlier.shop !== shop.id), offered];
   out
     .moment("shop.nearby")
     .why(`they are ${Math.round(metres)} m from ${shop.name}`)
+    .subject(event.key)
     .data({ shop: shop.id, metres: Math.round(metres) })
-    .expiresIn(settings.offer_seconds * 1_000)
-    .action("offer.show", { person: event.key, shop: shop.id, name: shop.name, offer: shop.offer });
+    // They were there when the fix was taken, and walk on.
+    .expiresAt(event.time + settings.offer_seconds * 1_000)
+    .action("offer.show", { person: event.key, shop: shop.id, name: shop.name, offer: shop.offer }, { reference: reference(offered) });
   forgetLapsed(settings, walk, event.now, out);
 }
 
+/** One for each offer: what became of it is told by this. */
+function reference(offered: Offered): string {
+  return `${offered.at} ${offered.shop}`;
+}
+
+/** Takes the open offer back; one that is on its way, once it is known that there is something to take back. */
 function withdraw(settings: Settings, walk: Walk, input: { key: string }, why: string, out: Output): void {
   if (walk.open === null) return;
+  if (walk.awaited) {
+    walk.gone ??= why;
+    return;
+  }
   const name = settings.shops.find((shop) => shop.id === walk.open)?.name ?? walk.open;
-  out.moment("shop.left").why(`${name}: ${why}`).data({ shop: walk.open }).action("offer.withdraw", { person: input.key, shop: walk.open });
+  out
+    .moment("shop.left")
+    .why(`${name}: ${why}`)
+    .subject(input.key)
+    .data({ shop: walk.open })
+    .action("offer.withdraw", { person: input.key, shop: walk.open });
   walk.open = null;
 }
 
@@ -155,10 +193,13 @@ function rest(settings: Settings, walk: Walk, now: Instant, out: Output): void {
 
 /** Forgets offers that are long enough ago; and in the end the person, once no older fix can come. */
 function forgetLapsed(settings: Settings, walk: Walk, now: Instant, out: Output): void {
-  walk.offered = walk.offered.filter((offered) => now < lapses(settings, offered));
-  if (walk.offered.length > 0) {
-    out.timer("forget", Math.min(...walk.offered.map((offered) => lapses(settings, offered))));
-  } else if (walk.at === null) {
+  // What is awaited is kept whatever the cooldown: what becomes of it is still to come.
+  const isAwaited = (offered: Offered) => walk.awaited && offered.shop === walk.open;
+  walk.offered = walk.offered.filter((offered) => isAwaited(offered) || now < lapses(settings, offered));
+  const next = walk.offered.map((offered) => lapses(settings, offered)).filter((lapses) => lapses > now);
+  if (next.length > 0) {
+    out.timer("forget", Math.min(...next));
+  } else if (walk.at === null && !walk.awaited) {
     if (now > walk.time + MAX_OFF_MS) out.forget().cancel("forget");
     else out.timer("forget", walk.time + MAX_OFF_MS + 1);
   }

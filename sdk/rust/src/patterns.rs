@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Tumbling`] | how many, in windows one after the other |
 //! | [`Sliding`] | how many in the last minutes, and at what rate |
+//! | [`SlidingMinimum`] | the lowest, or highest, in the last minutes |
 //! | [`Streak`] | how many times in a row |
 //! | [`Hysteresis`] | whether a value is high, with two thresholds and a least time |
 //! | [`Debounce`] | what a value is once it has stopped changing |
@@ -33,6 +34,7 @@ mod cooldown;
 mod debounce;
 mod geofence;
 mod hysteresis;
+mod minimum;
 mod saga;
 mod sequence;
 mod session;
@@ -46,6 +48,7 @@ pub use cooldown::Cooldown;
 pub use debounce::{Debounce, Debounced};
 pub use geofence::{Area, Geofence, Margin, Place, metres_between};
 pub use hysteresis::{Hysteresis, Thresholds, Turn};
+pub use minimum::SlidingMinimum;
 pub use saga::{Command, Ended, Plan, Saga, Step};
 pub use sequence::{AtBound, Completed, Pattern, Sequence};
 pub use session::{Limits, Session, Span, Visit};
