@@ -9,6 +9,7 @@ mod embed;
 mod faults;
 mod filters;
 mod go;
+mod guardrails;
 mod guests;
 mod hostile;
 mod kept;

@@ -253,7 +253,10 @@ impl Lives {
         let mut state = self.lock();
         let Some(life) = state.lives.get_mut(&id) else { return };
         let Some(steps) = life.actions.iter_mut().find(|steps| steps.id == action.id) else { return };
-        if steps.steps.last().is_some_and(|last| last.stage.is_end()) {
+        let last = steps.steps.last();
+        // Held a while longer is held.
+        if last.is_some_and(|last| last.stage.is_end() || (last.stage, &last.why) == (step.stage, &step.why))
+        {
             return;
         }
         steps.steps.push(step);

@@ -134,6 +134,7 @@ impl Outbox {
                 }
             } else if !state.open.contains_key(&action.id) {
                 deeds.extend(state.take(moment, place, maybe_tried, give_up_at, timeline));
+                self.tell_if_held(&state, action.id);
             }
         }
         self.unlock(state, deeds);
@@ -151,6 +152,7 @@ impl Outbox {
     pub(crate) fn open(self: &Arc<Self>) {
         let mut state = self.lock();
         let deeds = state.release(self.intake.timeline_now());
+        state.detained.iter().for_each(|(_, id)| self.tell_if_held(&state, *id));
         self.unlock(state, deeds);
     }
 
@@ -271,17 +273,20 @@ impl Outbox {
                 let mut deeds = Vec::new();
                 for id in ids {
                     deeds.extend(state.judged(id, durable, (Monotonic::now(), &outbox.retry)));
-                    if let Some(Verdict::Held { guardrail, reason, until, .. }) = outbox.guard.verdict(id)
-                        && let Some(open) = state.open.get(&id)
-                    {
-                        let why = refusal(&guardrail, &reason);
-                        let now = outbox.intake.last_instant();
-                        outbox.lives.held(open.moment.id, &open.moment.actions[open.action], now, until, why);
-                    }
+                    outbox.tell_if_held(&state, id);
                 }
                 outbox.unlock(state, deeds);
             }),
         );
+    }
+
+    /// That a guardrail holds an action is part of its life.
+    fn tell_if_held(&self, state: &State, id: ActionId) {
+        let Some(open) = state.open.get(&id).filter(|open| open.is_detained()) else { return };
+        if let Some(Verdict::Held { guardrail, reason, until, .. }) = self.guard.verdict(id) {
+            let (action, now) = (&open.moment.actions[open.action], self.intake.last_instant());
+            self.lives.held(open.moment.id, action, now, until, refusal(&guardrail, &reason));
+        }
     }
 
     /// Somebody decided about an action that a guardrail holds.

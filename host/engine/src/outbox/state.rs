@@ -262,7 +262,7 @@ impl State {
 
     /// What a guardrail holds is judged again, whether or not it is time: somebody decided about it.
     pub(super) fn judge_again(&mut self, id: ActionId, timeline: Instant) -> Vec<Deed> {
-        let detained = self.open.get(&id).is_some_and(|open| matches!(open.phase, Phase::Detained(_)));
+        let detained = self.open.get(&id).is_some_and(Open::is_detained);
         if detained { self.direct(id, false, timeline) } else { Vec::new() }
     }
 
@@ -749,6 +749,10 @@ impl Open {
             phase: Phase::Held,
             unwritten: None,
         }
+    }
+
+    pub(super) fn is_detained(&self) -> bool {
+        matches!(self.phase, Phase::Detained(_))
     }
 
     pub(super) fn order(&self) -> Order {
