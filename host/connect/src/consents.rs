@@ -76,8 +76,9 @@ impl ConsentJson {
     pub fn read_line(line: &[u8]) -> Result<ConsentGiven, String> {
         let consent: ConsentJson = serde_json::from_slice(line).map_err(|error| {
             // Its own "at line 1" is about this line alone.
-            let error = error.to_string();
-            error.split(" at line ").next().unwrap_or_default().to_owned()
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or_default();
+            if error.is_data() { what.to_owned() } else { format!("it is not JSON: {what}") }
         })?;
         if consent.said.is_none() {
             return Err(
@@ -271,6 +272,33 @@ impl Reading<'_> {
         self.status.bad_lines += 1;
         if self.status.errors.len() < NAMED {
             self.status.errors.push(format!("line {number}: {reason}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_when_it_was_said() {
+        let line = br#"{"subject":"anna","purpose":"offers","given":true,"said":"2026-03-01T12:00:00Z"}"#;
+        let consent = ConsentJson::read_line(line).unwrap();
+        assert_eq!((consent.subject.as_str(), consent.given), ("anna", true));
+        assert_eq!(consent.said, Some(1_772_366_400_000));
+        for (line, says) in [
+            (r#"{"subject":"anna","purpose":"offers","given":true}"#, "`said` is missing: add when"),
+            (r#"{"subject":"a","purpose":"b","given":true,"said":"soon"}"#, "`said` is `soon`: it must be"),
+            (
+                r#"{"subject":"","purpose":"b","given":true,"said":"2026-03-01T12:00:00Z"}"#,
+                "`subject` must have",
+            ),
+            (r#"{"subject":"a","purpose":"b","given":1,"said":"x"}"#, "invalid type: integer `1`"),
+            (r#"{"subject":"a","purpose":"b","given":true,"when":"x"}"#, "unknown field `when`"),
+            ("yes", "it is not JSON: "),
+        ] {
+            let error = ConsentJson::read_line(line.as_bytes()).unwrap_err();
+            assert!(error.starts_with(says) && !error.contains(" at line "), "{line}: {error}");
         }
     }
 }
