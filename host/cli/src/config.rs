@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use carpe::guardrail::Kind as GuardrailKind;
 use carpe::journal::Durability;
 use carpe::sandbox::SandboxOptions;
-use carpe::{HostBuilder, Limits, Retention, Route, Target, Timeline};
+use carpe::{Guardrail, HostBuilder, Limits, Retention, Route, Target, Timeline};
 use carpe_connect::config::{ListenConfig, SinkConfig, SourceConfig};
 use serde::Deserialize;
 
@@ -20,8 +21,8 @@ pub(crate) const DEFAULT: &str = include_str!("default.toml");
 /// The file that is looked for when none is named.
 const USUAL_FILE: &str = "carpe.toml";
 
-/// Where actions go that no route takes, if the configuration has no routes at all: each is printed. Routes
-/// can name it too.
+/// Where actions go that no route takes, if the configuration has neither routes nor a default: each is printed. Routes,
+/// and the default, can name it too.
 pub(crate) const STDOUT: &str = "stdout";
 
 #[derive(Debug, Deserialize)]
@@ -38,6 +39,10 @@ pub(crate) struct Config {
     pub(crate) sinks: BTreeMap<String, SinkConfig>,
     #[serde(rename = "route")]
     pub(crate) routes: Vec<Route>,
+    pub(crate) default_sink: Option<String>,
+    #[serde(rename = "guardrail")]
+    pub(crate) guardrails: BTreeMap<String, Guardrail>,
+    pub(crate) consent_file: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) intake: IntakeConfig,
     pub(crate) retry: RetryConfig,
@@ -63,6 +68,9 @@ impl Default for Config {
             sources: Vec::new(),
             sinks: BTreeMap::new(),
             routes: Vec::new(),
+            default_sink: None,
+            guardrails: BTreeMap::new(),
+            consent_file: None,
             limits: Limits::default(),
             intake: IntakeConfig::default(),
             retry: RetryConfig::default(),
@@ -306,37 +314,59 @@ impl Config {
 
     /// What the types cannot say.
     fn check(&self, file: &Path) -> Result<(), Failure> {
-        for route in &self.routes {
-            let Target::Sink(sink) = &route.to else { continue };
-            if sink != STDOUT && !self.sinks.contains_key(sink) {
-                let known: Vec<&str> = self.sinks.keys().map(String::as_str).chain([STDOUT]).collect();
-                return Err(Failure::new(
-                    Kind::Config,
-                    format!(
-                        "{}: the route of `{}` leads to the sink `{sink}`, which there is not",
-                        file.display(),
-                        route.action
-                    ),
-                )
-                .with_hint(format!("add `[sink.{sink}]`; there are: {}", known.join(", "))));
+        let of_routes = self.routes.iter().filter_map(|route| match &route.to {
+            Target::Sink(sink) => Some((format!("the route of `{}`", route.action), sink)),
+            Target::Host { .. } => None,
+        });
+        let default = self.default_sink.iter().map(|sink| ("`default_sink`".to_owned(), sink));
+        for (what, sink) in of_routes.chain(default) {
+            if !self.has_sink(sink) {
+                let message = format!("{what} leads to the sink `{sink}`, which there is not");
+                return Err(self.no_sink(file, &message, sink));
+            }
+        }
+        for (name, guardrail) in &self.guardrails {
+            let GuardrailKind::Rate(rate) = &guardrail.kind else { continue };
+            if !self.has_sink(&rate.sink) {
+                let sink = &rate.sink;
+                let message = format!("`guardrail.{name}` is for the sink `{sink}`, which there is not");
+                return Err(self.no_sink(file, &message, sink));
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn has_sink(&self, name: &str) -> bool {
+        name == STDOUT || self.sinks.contains_key(name)
+    }
+
+    fn no_sink(&self, file: &Path, message: &str, sink: &str) -> Failure {
+        Failure::new(Kind::Config, format!("{}: {message}", file.display()))
+            .with_hint(format!("add `[sink.{sink}]`; there are: {}", self.sink_names()))
+    }
+
+    pub(crate) fn sink_names(&self) -> String {
+        let mut names: Vec<&str> = self.sinks.keys().map(String::as_str).collect();
+        if !names.contains(&STDOUT) {
+            names.push(STDOUT);
+        }
+        names.join(", ")
     }
 
     /// What stands in the file is meant from its folder; what comes on the command line, from where one is.
     fn start_paths_from(&mut self, folder: &Path) {
         self.folder = folder.to_owned();
         let paths = [&mut self.data, &mut self.plugins].into_iter();
-        let secrets = [&mut self.listen.token_file, &mut self.listen.operators_token_file];
-        for path in paths.chain(secrets.into_iter().flatten()) {
+        let files =
+            [&mut self.listen.token_file, &mut self.listen.operators_token_file, &mut self.consent_file];
+        for path in paths.chain(files.into_iter().flatten()) {
             *path = folder.join(&*path);
         }
     }
 
     /// Whether actions are printed since no route says anything else.
     pub(crate) fn prints_actions(&self) -> bool {
-        self.routes.is_empty() && self.moments.print != PrintFormat::None
+        self.routes.is_empty() && self.default_sink.is_none() && self.moments.print != PrintFormat::None
     }
 
     /// A host as the configuration has it, but for its sinks.
@@ -374,10 +404,11 @@ impl Config {
         for route in &self.routes {
             builder = builder.route(route.clone());
         }
-        if self.prints_actions() {
-            builder = builder.route(Route::new("*", Target::Sink(STDOUT.to_owned())));
+        let printed = self.prints_actions().then_some(STDOUT);
+        if let Some(sink) = self.default_sink.as_deref().or(printed) {
+            builder = builder.default_route(Target::Sink(sink.to_owned()));
         }
-        builder
+        builder.guardrails(self.guardrails.clone())
     }
 }
 

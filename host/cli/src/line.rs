@@ -71,6 +71,7 @@ struct MomentLine<'a> {
 /// A moment for programs: instants in RFC 3339, data as what it is.
 #[derive(Serialize)]
 struct MomentJson<'a> {
+    id: String,
     rule: &'a str,
     key: &'a str,
     kind: &'a str,
@@ -104,6 +105,7 @@ impl<'a> MomentJson<'a> {
             data: with_actions.then_some(Json(&action.data)),
         });
         MomentJson {
+            id: moment.id.to_string(),
             rule: &moment.rule,
             key: &moment.key,
             kind: &moment.kind,
@@ -152,7 +154,7 @@ mod tests {
 
     fn moment() -> Moment {
         serde_json::from_value(serde_json::json!({
-            "rule": "flood-alert", "key": "elbe-7", "kind": "flood.rising", "why": "up\n2 m", "subject": null,
+            "id": "0000000000000000000000000000000a", "rule": "flood-alert", "key": "elbe-7", "kind": "flood.rising", "why": "up\n2 m", "subject": null,
             "data": "{\"cm\":\n512}", "time": 1_772_366_400_000_u64, "now": 1_772_366_400_001_u64,
             "expires": 1_772_370_000_000_u64, "position": 7, "hops": 0, "actions": [
                 {"id": "00000000000000000000000000000001", "name": "alert.residents", "reference": null, "data": "{}"},
@@ -177,6 +179,7 @@ mod tests {
         moment_line(&mut text, &moment(), PrintFormat::Json, false);
         assert_eq!(text.matches('\n').count(), 1);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["moment"]["id"], "0000000000000000000000000000000a");
         assert_eq!(line["moment"]["data"]["cm"], 512);
         assert_eq!(line["moment"]["expires"], "2026-03-01T13:00:00.000Z");
         assert_eq!(line["moment"]["actions"][1]["name"], "alert.mayor");

@@ -16,7 +16,7 @@ use carpe::status::PluginState;
 use carpe::{Host, StartError};
 use carpe_connect::config::Sinks;
 use carpe_connect::sources::file::{FileSource, OnBadLine};
-use carpe_connect::{ListenError, Server};
+use carpe_connect::{ConsentFile, ListenError, Server};
 
 use crate::args::RunArgs;
 use crate::config::{Config, PrintFormat, STDOUT};
@@ -103,6 +103,7 @@ struct Running {
     events: Option<Server>,
     operators: Option<Server>,
     addresses: Option<Addresses>,
+    consents: Option<ConsentFile>,
 }
 
 impl Running {
@@ -130,6 +131,11 @@ impl Running {
         let runtime = tokio::runtime::Handle::current();
         let sinks = Sinks::start(&config.sinks, &config.folder, &runtime);
         let sinks = sinks.map_err(anyhow::Error::new).kind(Kind::Config)?;
+        let consents = config.consent_file.as_ref().map(ConsentFile::new);
+        if let Some(consents) = &consents {
+            // Before anything is started: without it, what needs a yes would be withheld for ever.
+            std::fs::File::open(consents.path()).with_context(|| unread(consents)).kind(Kind::Config)?;
+        }
         let printer = Printer::new(config.moments.print, config.prints_actions(), stop);
         let mut builder = sinks.add_to(config.builder());
         if !sinks.has(STDOUT) {
@@ -138,14 +144,29 @@ impl Running {
         let host = progress::while_starting(tokio::task::spawn_blocking(|| builder.start())).await;
         let host = host.context("the host broke down while it started")?.map_err(start_failure)?;
         let printing = printer.start(host.moments()).context("cannot start the thread that prints")?;
-        Ok(Running { config, host, sinks, printing, events: None, operators: None, addresses: None })
+        if let Some(consents) = consents.clone() {
+            let (host, named) = (host.clone(), unread(&consents));
+            let read = tokio::task::spawn_blocking(move || consents.read(&host)).await;
+            read.context("the host broke down")?.context(named).kind(Kind::Config)?;
+        }
+        Ok(Running {
+            config,
+            host,
+            sinks,
+            printing,
+            events: None,
+            operators: None,
+            addresses: None,
+            consents,
+        })
     }
 
     async fn listen(&mut self) -> Result<(), Failure> {
         let listen = &self.config.listen;
         let operators = listen.operators().context("in `[listen]`").kind(Kind::Config)?;
         let source = listen.source().context("in `[listen]`").kind(Kind::Config)?;
-        if let Some(operators) = operators {
+        if let Some(mut operators) = operators {
+            operators.consent_file.clone_from(&self.consents);
             let server = operators.start(self.host.clone(), self.sinks.clone()).await;
             self.operators = Some(server.map_err(listen_failure)?);
         }
@@ -170,10 +191,14 @@ impl Running {
     /// Until somebody asks it to stop.
     async fn serve(&self, stop: &mut Stop) -> Result<ExitCode, Failure> {
         let sources = sources::start(&self.config, &self.host);
+        let consents = self.consents.clone().map(|file| tokio::spawn(file.follow(self.host.clone())));
         let catching_up = tokio::spawn(progress::while_catching_up(self.host.clone()));
         let cause = stop.wait().await;
         tracing::info!("{cause}: the host finishes what it has accepted (again: at once)");
         catching_up.abort();
+        if let Some(consents) = consents {
+            consents.abort();
+        }
         tokio::select! {
             () = sources::stop(sources) => {}
             _ = stop.wait() => {}
@@ -255,6 +280,10 @@ impl Running {
             printing.end(LAST_MOMENT);
         }
     }
+}
+
+fn unread(consents: &ConsentFile) -> String {
+    format!("cannot read the consent file {}", consents.path().display())
 }
 
 fn listen_failure(error: ListenError) -> Failure {

@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod config;
+mod consents;
 mod intake;
 mod media_type;
 pub mod operators;
@@ -13,6 +14,7 @@ mod server;
 pub mod sinks;
 pub mod sources;
 
+pub use consents::{ConsentFile, ConsentFileStatus, ConsentJson};
 pub use intake::{Bounds, Intake};
 pub use secret::{Secret, SecretError};
 pub use server::{ListenError, Server, ServerLimits};

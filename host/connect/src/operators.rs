@@ -36,12 +36,12 @@ use carpe::{Host, OperateError, Status, SubmitError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::Secret;
 use crate::config::Sinks;
 use crate::server::auth::authorise;
 use crate::server::body::BodyBudget;
 use crate::server::problem::Problem;
 use crate::server::{self, ListenError, Server, ServerLimits};
+use crate::{ConsentFile, ConsentFileStatus, Secret};
 
 pub use key_json::{KeyJson, KeyJsonError, TimerJson};
 
@@ -59,13 +59,15 @@ pub struct Operators {
     pub token: Option<Secret>,
     /// What the listener allows.
     pub limits: ServerLimits,
+    /// The file of consents that the host reads, so that the status says how it stands.
+    pub consent_file: Option<ConsentFile>,
 }
 
 impl Operators {
     /// A listener at `address`, with the default limits.
     pub fn new(address: impl Into<String>, token: Option<Secret>) -> Self {
         let limits = ServerLimits { connections: 64, ..ServerLimits::default() };
-        Operators { address: address.into(), token, limits }
+        Operators { address: address.into(), token, limits, consent_file: None }
     }
 
     /// Binds and serves, on the tokio runtime that it is called on.
@@ -82,7 +84,8 @@ impl Operators {
     /// The routes alone, for a service that has a listener of its own.
     pub fn router(self, host: Host, sinks: Sinks) -> Router {
         let budget = BodyBudget::new(REQUESTS_BYTES);
-        let shown = Arc::new(Shown { host, sinks, token: self.token, budget });
+        let shown =
+            Arc::new(Shown { host, sinks, token: self.token, budget, consent_file: self.consent_file });
         Router::new()
             .route("/status", get(status))
             .route("/metrics", get(metrics))
@@ -108,6 +111,7 @@ struct Shown {
     sinks: Sinks,
     token: Option<Secret>,
     budget: BodyBudget,
+    consent_file: Option<ConsentFile>,
 }
 
 /// What the host is doing, and what only the sinks know.
@@ -117,6 +121,8 @@ struct Snapshot {
     host: Status,
     /// Sinks that nothing is sent to any more, with why.
     stopped_sinks: BTreeMap<String, &'static str>,
+    /// How the file of consents stands, if there is one.
+    consent_file: Option<ConsentFileStatus>,
 }
 
 impl Shown {
@@ -127,7 +133,8 @@ impl Shown {
                 .sinks
                 .iter()
                 .filter_map(|sink| Some((sink.name.clone(), shown.sinks.stopped(&sink.name)?)));
-            Snapshot { stopped_sinks: stopped.collect(), host }
+            let consent_file = shown.consent_file.as_ref().map(ConsentFile::status);
+            Snapshot { stopped_sinks: stopped.collect(), consent_file, host }
         })
         .await
     }

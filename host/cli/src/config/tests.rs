@@ -65,6 +65,7 @@ fn the_examples_in_the_default_file_can_be_read() {
         .collect();
     let config = parse(&shown).unwrap();
     assert_eq!((config.sources.len(), config.sinks.len(), config.routes.len()), (1, 2, 2), "{shown}");
+    assert_eq!((config.guardrails.len(), config.default_sink.as_deref()), (8, Some("log")));
     config.check(Path::new("carpe.toml")).unwrap();
 }
 

@@ -36,7 +36,10 @@ fn the_default_configuration_is_one() {
     let printed = place.carpe(&["config", "--print-default"]).expect(0);
     place.write("carpe.toml", &printed.out);
     let checked = place.carpe(&["config", "--check", "carpe.toml"]).expect(0);
-    assert_eq!(checked.out, "carpe.toml is a configuration: 0 sources besides HTTP, 0 sinks, 0 routes\n");
+    assert_eq!(
+        checked.out,
+        "carpe.toml is a configuration: 0 sources besides HTTP, 0 sinks, 0 routes, 0 guardrails\n"
+    );
 }
 
 #[test]
@@ -50,6 +53,19 @@ fn a_mistake_is_named_with_its_place() {
             "[[route]]\naction = 'a'\nsink = 'b'\n",
             "the route of `a` leads to the sink `b`, which there is not",
         ),
+        ("default_sink = 'b'\n", "`default_sink` leads to the sink `b`, which there is not"),
+        (
+            "[guardrail.slow]\nkind = 'rate'\nsink = 'sms'\nat_most = 1\nperiod_seconds = 1\n",
+            "`guardrail.slow` is for the sink `sms`, which there is not",
+        ),
+        ("[guardrail.a]\nkind = 'consent'\n", "a guardrail of this kind needs `purposes`: add it"),
+        ("[guardrail.a]\nkind = 'curfew'\n", "unknown variant `curfew`"),
+        (
+            "[guardrail.a]\nkind = 'mute'\nat_most = 1\n",
+            "`at_most` means nothing to a guardrail of the kind `mute`",
+        ),
+        ("[guardrail.a]\nkind = 'mute'\nsubject = []\n", "did you mean `subjects`?"),
+        ("consent_file = 'none.jsonl'\n", "cannot read the consent file none.jsonl"),
         ("[sink.a]\nkind = 'pigeon'\n", "unknown variant `pigeon`"),
         ("[sink.a]\nkind = 'webhook'\nurl = 'ftp://x/t0ken'\n", "cannot start the sink `a`"),
         ("[listen]\ntoken = 't0ken'\ntoken_file = 'x'\n", "both `token` and `token_file` are set"),

@@ -87,6 +87,11 @@ impl Host {
         Ok(count)
     }
 
+    /// Where the timeline stands: what an entry would be stamped with now.
+    pub fn timeline_now(&self) -> Instant {
+        self.0.shared.intake.timeline_now()
+    }
+
     /// What somebody has said: each purpose, yes or no, and when.
     pub fn consents_of(&self, subject: &str) -> Vec<ConsentGiven> {
         let known = self.0.shared.guard.consents_of(subject);
