@@ -11,8 +11,8 @@ mod tests;
 const PANES: usize = 60;
 /// How far a gauge's clock may be ahead.
 const MAX_AHEAD_MS: u64 = 60_000;
-/// What was read longer ago says nothing of the water now.
-const MAX_BEHIND_MS: u64 = 86_400_000;
+/// A recorded river may be years old; a reading of longer ago is of a clock that was never set.
+const MAX_BEHIND_MS: u64 = 20 * 365 * 86_400_000;
 /// For how long an alert is worth giving.
 const ALERT_LASTS: Duration = Duration::from_secs(3_600);
 
@@ -97,7 +97,7 @@ impl Rule for FloodAlert {
         }
         if event.time().saturating_add(MAX_BEHIND_MS) < event.now() {
             return Err(Error::new(format!(
-                "a reading of more than a day ago: is the clock of gauge {} right?",
+                "a reading of more than 20 years ago: is the clock of gauge {} right?",
                 event.key()
             )));
         }
