@@ -5,7 +5,7 @@
 #define SLOWEST_KMH 5.0
 #define FASTEST_KMH 250.0
 #define FARTHEST_M 5000.0
-enum { MAX_VEHICLES = 32 };
+enum { MAX_VEHICLES = 32, MAX_NAME = 100 };
 
 // For how long a request to give way back may be under way.
 #define RELEASE_MS 60000
@@ -186,6 +186,9 @@ static bool approaches(struct call *call, const carpe_event *event) {
     if (!carpe_event_read(event, "", &position_type, &said)) return false;
     if (said.vehicle.length == 0) return carpe_fail(out, "`vehicle` is empty");
     if (said.approach.length == 0) return carpe_fail(out, "`approach` is empty");
+    // They are kept, and of each junction many.
+    if (said.vehicle.length > MAX_NAME || said.approach.length > MAX_NAME)
+        return carpe_fail(out, "`vehicle` and `approach` may have %d bytes each, and no more", MAX_NAME);
     if (!(said.distance_m >= 0 && said.distance_m <= FARTHEST_M))
         return carpe_fail(out, "`distance_m` is %g: it must lie between 0 and %g", said.distance_m, FARTHEST_M);
     if (!(said.speed_kmh >= 0 && said.speed_kmh <= FASTEST_KMH))

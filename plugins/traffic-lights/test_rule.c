@@ -154,10 +154,16 @@ static void what_is_absurd_is_set_aside(void) {
         CARPE_CHECK(happened.failure_count == 1 && happened.moment_count == 0);
         CARPE_CHECK_TEXT(happened.failures[0], cases[place][1]);
     }
-    char name[20];
-    for (int number = 0; number < 33; number++) {
+    char name[102];
+    for (size_t length = 100; length <= 101; length++) {
+        memset(name, 'a', length);
+        name[length] = 0;
+        CARPE_CHECK(position(test, name, "north", 4000, 60).failure_count == length - 100);
+        CARPE_CHECK(position(test, "v-0", name, 4000, 60).failure_count == length - 100);
+    }
+    for (int number = 0; number < 32; number++) {
         snprintf(name, sizeof name, "v-%d", number);
-        CARPE_CHECK(position(test, name, "north", 4000, 60).failure_count == (number == 32));
+        CARPE_CHECK(position(test, name, "north", 4000, 60).failure_count == (number == 31));
     }
     carpe_test_free(test);
 }

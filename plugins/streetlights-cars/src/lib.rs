@@ -21,6 +21,8 @@ const MAX_METRES_PER_SECOND: f64 = 120.0;
 const NOISE_METRES: f64 = 20.0;
 /// A position further out is an error of measurement: more than around the Earth.
 const MAX_METRES: f64 = 5e7;
+/// What a car's id takes at most, as `streetlights` takes it.
+const MAX_ID: usize = 200;
 /// A shorter movement is noise, and says nothing of the direction.
 const LEAST_METRES: f64 = 0.5;
 
@@ -108,6 +110,9 @@ impl Rule for Cars {
     type State = Car;
 
     fn on_event(&self, event: &Event, car: &mut Car, out: &mut Output) -> Result<()> {
+        if event.key().len() > MAX_ID {
+            return Err(Error::new(format!("a car's id may have {MAX_ID} bytes, and no more")));
+        }
         let here: Point = event.data()?;
         if here.x.abs() > MAX_METRES || here.y.abs() > MAX_METRES {
             return Err(Error::new(format!("car {} is said to be off the map", event.key())));

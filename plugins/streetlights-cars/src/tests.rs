@@ -102,6 +102,10 @@ fn absurd_positions_are_set_aside_and_change_nothing() {
         assert_eq!((happened.moments.len(), happened.failures.len()), (0, 1), "{data}");
     }
     assert_eq!(test.state("car-1"), before);
+    for (length, failures) in [(MAX_ID, 0), (MAX_ID + 1, 1)] {
+        let far = event("car.position").subject("c".repeat(length)).data(json!({"x": 9000, "y": 0}));
+        assert_eq!(test.send(far).failures.len(), failures, "{length} bytes");
+    }
 }
 
 #[test]

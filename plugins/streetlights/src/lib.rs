@@ -10,6 +10,8 @@ mod tests;
 
 /// How many cars can be near one lamp.
 const MAX_CARS: usize = 500;
+/// What a car's id takes at most.
+const MAX_ID: usize = 200;
 /// Switching a lamp later than this after the fact helps nobody.
 const USEFUL_MS: u64 = 1_000;
 
@@ -36,6 +38,9 @@ impl Rule for Streetlights {
 
     fn on_event(&self, event: &Event, lamp: &mut Lamp, out: &mut Output) -> Result<()> {
         let CarNearby { car, near } = event.data()?;
+        if car.is_empty() || car.len() > MAX_ID {
+            return Err(Error::new(format!("`car` must be an id of 1 to {MAX_ID} bytes")));
+        }
         let was_lit = !lamp.cars.is_empty();
         if !near {
             lamp.cars.remove(&car);

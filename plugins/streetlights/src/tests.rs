@@ -45,6 +45,11 @@ fn what_makes_no_sense_is_set_aside() {
     {
         assert_eq!(test.send(event("lamp.car").subject("lamp-1").json(data)).failures.len(), 1, "{data}");
     }
+    for (length, failures) in [(0, 1), (MAX_ID, 0), (MAX_ID + 1, 1)] {
+        let data = json!({"car": "x".repeat(length), "near": false});
+        let happened = test.send(event("lamp.car").subject("lamp-1").data(data));
+        assert_eq!(happened.failures.len(), failures, "{length} bytes");
+    }
     assert_eq!(test.keys(), 0);
 }
 
