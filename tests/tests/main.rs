@@ -14,6 +14,7 @@ mod hostile;
 mod kept;
 mod limits;
 mod operators;
+mod orders;
 mod power;
 mod recorded;
 mod recovery;
