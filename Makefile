@@ -15,13 +15,17 @@ PLUGINS := $(patsubst plugins/%/README.md,%,$(wildcard plugins/*/README.md))
 ROUNDS  := 100
 SEED    := 1
 
+# Of `make orders`: how many there are, and how often the host is killed meanwhile.
+ORDERS  := 1000
+KILLS   := 25
+
 # Of `make bench`: more options.
 BENCH   :=
 
 # Of `make soak`: how long.
 MINUTES := 3
 
-.PHONY: help setup setup-rust build plugins demo test crash soak lint bench bench-check bench-record
+.PHONY: help setup setup-rust build plugins demo test crash orders soak lint bench bench-check bench-record
 
 help:           ## list what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
@@ -64,12 +68,17 @@ test: setup     ## all tests
 	$(MAKE) -C sdk/c test
 	$(MAKE) -C plugins/traffic-lights test
 	$(MAKE) crash
+	$(MAKE) orders
 	$(MAKE) soak
 
 # Built as the tests build it: with another choice of packages, features differ, and all is compiled again.
 crash: setup-rust build ## kill the host ROUNDS=100 times at random, by SEED=1, and look for what is lost
 	cargo test --workspace --no-run --quiet
 	$(TARGET)/debug/crash --carpe $(CARPE) --rounds $(ROUNDS) --seed $(SEED)
+
+orders: setup-rust build ## the same among ORDERS=1000 orders of recipe-order, KILLS=25: each comes to an end, none is half done
+	cargo test --workspace --no-run --quiet
+	$(TARGET)/debug/orders --carpe $(CARPE) --orders $(ORDERS) --kills $(KILLS) --seed $(SEED)
 
 soak: setup-rust build ## have the host work for MINUTES=3: memory, files and disk must stay flat
 	cargo test --workspace --no-run --quiet

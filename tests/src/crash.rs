@@ -2,13 +2,15 @@
 //! model of what must be so.
 //!
 //! [`model`] judges, and knows nothing of the host; [`load`] sends, [`receiver`] is the flaky other side of a webhook,
-//! [`site`] is the host's process and its plugin in many versions. Here stands what happens in a round.
+//! [`site`] is the host's folder and process, [`versions`] its plugin. Here stands what happens in a round.
 
 pub mod chance;
 pub mod load;
 pub mod model;
 pub mod receiver;
 pub mod site;
+pub mod versions;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,13 +24,14 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::PATIENCE;
-use crate::guests::{guest, sandbox};
+use crate::guests::sandbox;
 use crate::receiver::SECRET;
 use chance::Chance;
 use load::{Posted, Sender, client, post, question};
 use model::{Book, Model, Violation, Wrong};
 use receiver::Receiver;
 use site::{Site, Started, TRY_MS};
+use versions::Versions;
 
 const SENDERS: u64 = 4;
 const KEYS_OF_A_SENDER: u64 = 4;
@@ -73,8 +76,8 @@ pub struct Report {
     pub requests: (u64, usize),
 }
 
-/// Folds the journal anew: bases and checkpoints must hold what it comes to.
-fn compute_again(data: &Path) -> Result<(), String> {
+/// Folds the journal anew: bases and checkpoints must hold what it comes to. `Err`: they hold something else.
+pub(crate) fn compute_again(data: &Path) -> Result<(), String> {
     let options = ReplayOptions { data_dir: data.to_owned(), threads: 2, sandbox: sandbox() };
     let verified = verify(&options).map_err(|error| format!("it cannot be computed again: {error}"))?;
     let Verified { from, until, bases, keys, .. } = verified;
@@ -129,6 +132,7 @@ pub fn run(options: &Options) -> Report {
 
 struct Harness {
     site: Arc<Site>,
+    versions: Versions,
     runtime: Runtime,
     model: Arc<Mutex<Model>>,
     receiver: Receiver,
@@ -161,13 +165,15 @@ impl Harness {
              [[route]]\naction = 'ledger.echo'\nhost = true\n\
              [journal]\ndurability = '{durability}'\nsegment_bytes = 65_536\nkeep_bytes = 1_048_576\n\
              [intake]\nknown_events = 20_000\n\
-             [[route]]\naction = 'ledger.*'\nsink = 'hook'\n{configuration}\n",
+             [[route]]\naction = 'ledger.note'\nsink = 'hook'\n\
+             [[route]]\naction = 'ledger.answer'\nsink = 'hook'\n{configuration}\n",
             receiver.url
         );
-        let site = Site::new(folder, carpe, plant.clone(), guest("ledger"), &configuration);
+        let site = Site::new(folder, carpe, plant.clone(), &configuration);
+        let versions = Versions::first(&site);
         let chance = Chance::new(options.seed, 1);
         let site = Arc::new(site);
-        Harness { site, runtime, model, receiver, senders, client: client(), chance, questions: 0 }
+        Harness { site, versions, runtime, model, receiver, senders, client: client(), chance, questions: 0 }
     }
 
     fn is_clean(&self) -> bool {
@@ -182,7 +188,7 @@ impl Harness {
     fn round(&mut self) -> Result<(), String> {
         let site = Arc::clone(&self.site);
         if self.chance.percent(25) {
-            site.replace(&mut self.chance);
+            self.versions.replace(&site, &mut self.chance);
         }
         match self.chance.below(100) {
             0..10 => self.kill_while_it_starts(&site),
@@ -214,7 +220,7 @@ impl Harness {
         }
         if self.chance.percent(25) {
             self.pass(200);
-            site.replace(&mut self.chance);
+            self.versions.replace(site, &mut self.chance);
         }
         let most = [20, 300, 900][usize::try_from(self.chance.below(3)).unwrap()];
         self.pass(most);
@@ -293,7 +299,7 @@ impl Harness {
     fn finish(&mut self) -> Result<(), String> {
         let site = Arc::clone(&self.site);
         self.receiver.calm_down();
-        site.put_version(0);
+        self.versions.put(&site, 0);
         // Anew, so that what has failed often is tried at once.
         let mut host = site.start(2);
         let url = host.ready()?;

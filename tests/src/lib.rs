@@ -13,6 +13,7 @@ pub mod events;
 pub mod folder;
 pub mod guests;
 pub mod log;
+pub mod orders;
 pub mod receiver;
 pub mod recorder;
 pub mod score;

@@ -25,7 +25,7 @@ use crate::PATIENCE;
 use crate::crash::load::{Posted, client, post, question};
 use crate::crash::model::Book;
 use crate::crash::site::{Site, Started};
-use crate::guests::guest;
+use crate::crash::versions::Versions;
 use crate::receiver::SECRET;
 use judge::{Bounds, Sample, Trend, judge};
 use load::{BATCH, Load, Sender};
@@ -98,14 +98,15 @@ pub fn run(options: &Options) -> Result<Report, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let receiver = Receiver::start(&runtime);
-    let site =
-        Site::new(&options.folder, &options.carpe, None, guest("ledger"), &configuration(&receiver.url));
+    let site = Site::new(&options.folder, &options.carpe, None, &configuration(&receiver.url));
+    let versions = Versions::first(&site);
     let mut host = site.start(2);
     let addresses = host.addresses()?;
     let data = site.data();
     let load = Arc::<Load>::default();
     let mut soak = Soak {
         site: &site,
+        versions,
         runtime,
         receiver,
         client: client(),
@@ -164,6 +165,7 @@ fn keys(sender: u64) -> Vec<String> {
 
 struct Soak<'s> {
     site: &'s Site,
+    versions: Versions,
     runtime: Runtime,
     receiver: Receiver,
     client: Client,
@@ -205,7 +207,7 @@ impl Soak<'_> {
             let next = Instant::now() + Duration::from_secs(1);
             if replaced.elapsed() >= REPLACE_EVERY {
                 version += 1;
-                self.site.put_version(version % 12);
+                self.versions.put(self.site, version % 12);
                 replaced = Instant::now();
             }
             if let Some(sample) = self.sample(begun.elapsed().as_secs_f64()) {

@@ -15,6 +15,7 @@ mod hostile;
 mod kept;
 mod limits;
 mod operators;
+mod orders;
 mod power;
 mod recorded;
 mod recovery;

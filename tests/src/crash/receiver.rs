@@ -5,21 +5,16 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{HeaderMap, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use serde::Deserialize;
 use standardwebhooks::Webhook;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use super::chance::{Chance, hash};
-use super::model::{Action, Answered, Book, Model, Request};
+use super::model::{self, Action, Book, Model, Request};
+use super::webhook::{self, Answered, Arrived, Delivery, answer};
 use crate::receiver::SECRET;
 
 /// Takes actions until the runtime ends.
@@ -52,16 +47,6 @@ enum Answer {
     Close { after_ms: u64 },
 }
 
-/// An action, as it comes.
-#[derive(Deserialize)]
-struct Delivery {
-    id: String,
-    #[serde(rename = "type")]
-    name: String,
-    expirytime: Option<String>,
-    data: Data,
-}
-
 #[derive(Deserialize)]
 struct Data {
     key: String,
@@ -83,20 +68,8 @@ impl Receiver {
             books: Mutex::default(),
             strange: Mutex::default(),
         });
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let url = format!("http://{}/actions", listener.local_addr().expect("an address"));
         let served = Arc::clone(&desk);
-        runtime.spawn(async move {
-            loop {
-                let (connection, _) = listener.accept().await.expect("a connection");
-                let desk = Arc::clone(&served);
-                tokio::spawn(async move {
-                    let service = service_fn(move |request| take(Arc::clone(&desk), request));
-                    // An error is a connection that is to be closed, or whose other end was killed.
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
-                });
-            }
-        });
+        let url = webhook::listen(runtime, move |arrived| take(Arc::clone(&served), arrived));
         Receiver { url, desk }
     }
 
@@ -125,18 +98,12 @@ impl Receiver {
     }
 }
 
-async fn take(
-    desk: Arc<Desk>,
-    request: hyper::Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, io::Error> {
-    let arrived = now();
-    let (head, body) = request.into_parts();
-    // Killed in the middle: that was no request.
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let (delivery, expires) = match read(&desk.webhook, &head.headers, &body) {
+async fn take(desk: Arc<Desk>, arrived: Arrived) -> Answered {
+    let (delivery, expires) = match read(&desk.webhook, &arrived) {
         Ok(read) => read,
         Err(error) => {
-            desk.strange.lock().unwrap().push(format!("{error}: {}", String::from_utf8_lossy(&body)));
+            let body = String::from_utf8_lossy(&arrived.body);
+            desk.strange.lock().unwrap().push(format!("{error}: {body}"));
             return Ok(answer(StatusCode::SERVICE_UNAVAILABLE));
         }
     };
@@ -158,18 +125,18 @@ async fn take(
     let request = Request {
         id: delivery.id,
         action,
-        body: hash(&body),
+        body: hash(&arrived.body),
         expires,
-        arrived,
+        arrived: arrived.at,
         held_up_ms: desk.watch.held_up_ms(),
     };
-    let answered = match decided {
-        Answer::Take { .. } => Answered::Taken,
-        Answer::Refuse => Answered::Refused,
-        Answer::NotNow | Answer::Close { .. } => Answered::Failed,
+    let became = match decided {
+        Answer::Take { .. } => model::Answered::Taken,
+        Answer::Refuse => model::Answered::Refused,
+        Answer::NotNow | Answer::Close { .. } => model::Answered::Failed,
     };
     // Before the answer: the host may be killed, or give up, before it hears it.
-    desk.model.lock().unwrap().request(request, answered);
+    desk.model.lock().unwrap().request(request, became);
     match decided {
         Answer::Take { after_ms } => {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
@@ -185,12 +152,8 @@ async fn take(
 }
 
 /// An action and when it expires, if the request is as it should be.
-fn read(webhook: &Webhook, headers: &HeaderMap, body: &[u8]) -> Result<(Delivery, Option<u64>), String> {
-    webhook.verify(body, headers).map_err(|error| error.to_string())?;
-    let delivery: Delivery = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    if headers["webhook-id"] != delivery.id[..] {
-        return Err("the id of the request is not that of the action".to_owned());
-    }
+fn read(webhook: &Webhook, arrived: &Arrived) -> Result<(Delivery<Data>, Option<u64>), String> {
+    let delivery: Delivery<Data> = webhook::read(webhook, arrived)?;
     let instant = |text: &str| carpe::parse_instant(text).ok_or("its expiry is no instant");
     let expires = delivery.expirytime.as_deref().map(instant).transpose()?;
     Ok((delivery, expires))
@@ -223,18 +186,6 @@ impl Desk {
             _ => Answer::Close { after_ms: chance.below(50) },
         }
     }
-}
-
-fn answer(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    response
-}
-
-/// The wall clock, which the host goes by too.
-pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    u64::try_from(since.as_millis()).expect("in this age")
 }
 
 /// Knows for how long threads of this process were lately not run though they should have been: a thread that wants to

@@ -1,12 +1,10 @@
-//! Where the host that is killed lives: its configuration, its plugin in several versions, and its process.
+//! Where a host that is killed lives: its folder, with configuration and plugins, and its process.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chance::Chance;
 use crate::PATIENCE;
 use crate::daemon::{Addresses, LISTEN, ask_to_stop};
 
@@ -19,7 +17,6 @@ pub struct Site {
     carpe: PathBuf,
     /// Which fault is on, in a host that was built with them.
     plant: Option<String>,
-    component: Arc<[u8]>,
 }
 
 /// A host that was started. It is killed when dropped.
@@ -29,21 +26,13 @@ pub struct Started<'s> {
 }
 
 impl Site {
-    /// Writes the configuration, and a first version of the plugin. Of `carpe.toml`, `configuration` is all but where
-    /// its folders are and where it listens.
-    pub fn new(
-        folder: &Path,
-        carpe: &Path,
-        plant: Option<String>,
-        component: Arc<[u8]>,
-        configuration: &str,
-    ) -> Site {
+    /// Writes the configuration: of `carpe.toml`, `configuration` is all but where its folders are and where it
+    /// listens.
+    pub fn new(folder: &Path, carpe: &Path, plant: Option<String>, configuration: &str) -> Site {
         let configuration = format!("data = 'data'\nplugins = 'plugins'\n{LISTEN}{configuration}");
         fs::create_dir_all(folder.join("plugins")).expect("a folder");
         fs::write(folder.join("carpe.toml"), configuration).expect("written");
-        let site = Site { folder: folder.to_owned(), carpe: carpe.to_owned(), plant, component };
-        site.put_version(0);
-        site
+        Site { folder: folder.to_owned(), carpe: carpe.to_owned(), plant }
     }
 
     /// The host's data folder.
@@ -51,35 +40,8 @@ impl Site {
         self.folder.join("data")
     }
 
-    /// Replaces the plugin: mostly by another version, sometimes by something that is none.
-    pub fn replace(&self, chance: &mut Chance) {
-        if chance.percent(75) {
-            return self.put_version(chance.below(12));
-        }
-        match chance.below(4) {
-            0 => self.put("ledger.wasm", &self.component[..self.component.len() / 2]),
-            1 => self.put("ledger.wasm", b"no component at all"),
-            2 => self.put("ledger.toml", b"[configuration]\nverison = 1\n"),
-            _ => self.put("ledger.toml", b"[configuration\n"),
-        }
-    }
-
-    /// One of twelve versions, which all do the same: four configurations of three builds.
-    pub fn put_version(&self, version: u64) {
-        // Its failures are asked for: they are no reason not to trust it.
-        let manifest =
-            format!("[configuration]\nversion = {}\n[release]\nset_aside = 1_000_000\n", version / 3);
-        self.put("ledger.toml", manifest.as_bytes());
-        let mut build = self.component.to_vec();
-        // A custom section, which changes nothing but the hash: its number, its length, its name, its content.
-        build.extend_from_slice(&[0, 7, 5]);
-        build.extend_from_slice(b"build");
-        build.push(u8::try_from(version % 3).unwrap());
-        self.put("ledger.wasm", &build);
-    }
-
-    /// In one step, as careful tools do.
-    fn put(&self, name: &str, bytes: &[u8]) {
+    /// Writes a file of the plugins' folder, in one step, as careful tools do.
+    pub fn put(&self, name: &str, bytes: &[u8]) {
         let (part, whole) = (self.folder.join("plugins/.part"), self.folder.join("plugins").join(name));
         fs::write(&part, bytes).expect("written");
         fs::rename(part, whole).expect("renamed");

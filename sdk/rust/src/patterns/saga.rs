@@ -46,7 +46,8 @@ const MAX_TRIES: u8 = 50;
 /// - **A step is asked for once.** To try its delivery again is the host's business.
 /// - **A step whose fate is not known is undone** like one that was taken: where its outcome is
 ///   [`Status::Failed`], or has not come by its time. So undoing must be harmless where nothing was done, and
-///   where it was undone already.
+///   where it was undone already. And it must last: a try of the step that the host has given up may still be
+///   on its way, and arrive after it. Then it is to be declined.
 /// - **A late outcome counts.** One that says that a step was taken, or may have been, after it was given up:
 ///   it is undone then, again if need be, for the first undoing may have come before it; even after the end.
 ///   One that says it was not taken: there is nothing to undo any more.
