@@ -163,10 +163,11 @@ impl Harness {
              [moments]\nprint = 'none'\n\
              [sink.hook]\nkind = 'webhook'\nurl = '{}'\nsecret = '{SECRET}'\ntimeout_ms = {TRY_MS}\n\
              [[route]]\naction = 'ledger.echo'\nhost = true\n\
-             [journal]\ndurability = '{durability}'\nsegment_bytes = 65_536\nkeep_bytes = 1_048_576\n\
-             [intake]\nknown_events = 20_000\n\
              [[route]]\naction = 'ledger.note'\nsink = 'hook'\n\
-             [[route]]\naction = 'ledger.answer'\nsink = 'hook'\n{configuration}\n",
+             [[route]]\naction = 'ledger.answer'\nsink = 'hook'\n\
+             [[route]]\naction = 'ledger.ring'\nsink = 'hook'\n\
+             [journal]\ndurability = '{durability}'\nsegment_bytes = 65_536\nkeep_bytes = 1_048_576\n\
+             [intake]\nknown_events = 20_000\n{configuration}\n",
             receiver.url
         );
         let site = Site::new(folder, carpe, plant.clone(), &configuration);

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod guardrails;
 mod operators;
 
 use std::num::NonZeroUsize;
@@ -10,6 +11,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{LogFormat, PrintFormat};
 
+pub(crate) use guardrails::{
+    ConsentArgs, ConsentCommand, DecideArgs, HeldArgs, HeldCommand, ListHeldArgs, MomentArgs, MomentsArgs,
+    MomentsCommand, MuteArgs, SayArgs, UnmuteArgs, WhatArgs, WhichMoments,
+};
 pub(crate) use operators::{
     BackupArgs, DeadLettersArgs, DeadLettersCommand, EraseArgs, KeyArgs, LetterArgs, LettersArgs,
     ListLettersArgs, ReplayArgs, StateArgs, StateCommand, VerifyArgs,
@@ -53,6 +58,16 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Show what a running host is doing
     Status(StatusArgs),
+    /// What became of moments: how far each has come, when and why
+    Moments(MomentsArgs),
+    /// Actions that guardrails hold: what waits for whom, and until when; approve or refuse them
+    Held(HeldArgs),
+    /// What a person has said yes or no to
+    Consent(ConsentArgs),
+    /// Let nothing out of a rule, of a kind of moment or about a subject, for a while. `carpe status` lists what is muted
+    Mute(MuteArgs),
+    /// End that
+    Unmute(UnmuteArgs),
     /// Inputs that a running host has set aside: why, and what is to become of them
     DeadLetters(DeadLettersArgs),
     /// What the rules of a running host remember: look at it, export, import, forget
@@ -121,6 +136,9 @@ pub(crate) struct CheckArgs {
     /// Components. What NAME.toml beside NAME.wasm says counts too
     #[arg(required = true, value_name = "FILE.wasm")]
     pub(crate) files: Vec<PathBuf>,
+    /// The host's configuration: do its routes take each action of theirs? [default: carpe.toml, if there is one]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Print JSON, one line a file
     #[arg(long)]
     pub(crate) json: bool,

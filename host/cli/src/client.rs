@@ -8,9 +8,11 @@ use carpe_connect::Secret;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::args::HostArgs;
 use crate::failure::{Explain, Failure, Kind, causes};
+use crate::output::print_json;
 use crate::run::Addresses;
 
 /// A host that answers nothing for so long does not answer at all.
@@ -124,6 +126,34 @@ impl HostClient {
         wish: &impl Serialize,
     ) -> Result<T, Failure> {
         self.understood(self.client.post(self.at(path)?).json(wish)).await
+    }
+
+    /// Asks for each of several things to be changed, `/SORT/ID/VERB`: one that is refused does not hold up the others.
+    /// Returns how many were done and how many refused; `json`: prints what the host answers.
+    pub(crate) async fn change_each(
+        &self,
+        (sort, verb): (&str, &str),
+        ids: &[String],
+        wish: &impl Serialize,
+        json: bool,
+    ) -> Result<(u64, u64), Failure> {
+        let (mut done, mut refused) = (0, 0);
+        for id in ids {
+            match self.change::<Value>(&[sort, id, verb], wish).await {
+                Ok(answer) => {
+                    done += 1;
+                    if json {
+                        print_json(&json!({ "id": id, "position": answer["position"] }))?;
+                    }
+                }
+                Err(failure) if failure.kind == Kind::Failed => {
+                    refused += 1;
+                    eprint!("{failure}");
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok((done, refused))
     }
 
     fn at(&self, path: &[&str]) -> Result<Url, Failure> {

@@ -340,6 +340,35 @@ impl Config {
         name == STDOUT || self.sinks.contains_key(name)
     }
 
+    /// What is wrong with the ways of a plugin's actions out of the host, given the routes of its manifest.
+    pub(crate) fn ways_missing(&self, actions: &[String], own: &[Route]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for route in own {
+            if let Target::Sink(sink) = &route.to
+                && !self.has_sink(sink)
+            {
+                wrong.push(format!(
+                    "its route of `{}` leads to the sink `{sink}`, which the configuration has not; there are: {}",
+                    route.action,
+                    self.sink_names()
+                ));
+            }
+        }
+        if self.default_sink.is_some() || self.prints_actions() {
+            return wrong;
+        }
+        let routes = || own.iter().chain(&self.routes);
+        for action in actions {
+            // One with a filter takes some of them: which, only the running host knows.
+            if !routes().any(|route| route.matches(action)) {
+                wrong.push(format!(
+                    "no route takes the action `{action}`: it would be withheld; add a `[[route]]` for it, or `default_sink`"
+                ));
+            }
+        }
+        wrong
+    }
+
     fn no_sink(&self, file: &Path, message: &str, sink: &str) -> Failure {
         Failure::new(Kind::Config, format!("{}: {message}", file.display()))
             .with_hint(format!("add `[sink.{sink}]`; there are: {}", self.sink_names()))

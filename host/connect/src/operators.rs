@@ -13,13 +13,23 @@
 //! | `/state/RULE`                 | Its keys in order; `?after=KEY&limit=` goes on. POST: see [`KeyJson`]. |
 //! | `/state/RULE/KEY`             | One of them; `/state/RULE?key=KEY` too, since no URL can end in the key `..`. |
 //! | `/erasures`                   | Those that are not done. POST: whom to forget.                      |
+//! | `/moments`                    | The last moments and how far they have come; `?rule=&subject=&stage=&limit=`. See [`LifeJson`]. |
+//! | `/moments/ID`                 | One, with all data.                                                 |
+//! | `/held`                       | Actions that guardrails hold, in the order in which they are let go; `?limit=`. See [`HeldJson`]. |
+//! | `/held/ID/approve`, `/held/ID/refuse` | POST: one that waits for a person; `{"why": ".."}`.         |
+//! | `/consents`                   | What a person has said, `?subject=`. POST: `{"consents": [..]}`, see [`ConsentJson`](crate::ConsentJson). |
+//! | `/mutes`                      | What is muted. POST: a `rule`, a `moment` or a `subject`, `until` or `for_seconds`, `why`. |
+//! | `/mutes/end`                  | POST: one of the same names.                                        |
 //!
 //! What changes something is a POST of JSON, refused if a web page sent it.
 
 mod dead_letters;
 mod erasures;
+mod guardrails;
 mod key_json;
+mod life_json;
 mod metrics;
+mod moments;
 mod request;
 mod state;
 
@@ -44,6 +54,7 @@ use crate::server::{self, ListenError, Server, ServerLimits};
 use crate::{ConsentFile, ConsentFileStatus, Secret};
 
 pub use key_json::{KeyJson, KeyJsonError, TimerJson};
+pub use life_json::{ActionLifeJson, HeldJson, LifeJson, LifeStepJson, MuteJson};
 
 /// Bytes of all requests that are being received.
 const REQUESTS_BYTES: usize = 64 << 20;
@@ -97,6 +108,14 @@ impl Operators {
             .route("/state/{rule}", get(state::keys).post(state::change))
             .route("/state/{rule}/{key}", get(state::key))
             .route("/erasures", get(erasures::pending).post(erasures::ask))
+            .route("/moments", get(moments::list))
+            .route("/moments/{id}", get(moments::show))
+            .route("/held", get(guardrails::held))
+            .route("/held/{id}/approve", post(guardrails::approve))
+            .route("/held/{id}/refuse", post(guardrails::refuse))
+            .route("/consents", get(guardrails::consents).post(guardrails::consent))
+            .route("/mutes", get(guardrails::mutes).post(guardrails::mute))
+            .route("/mutes/end", post(guardrails::unmute))
             .route_layer(middleware::from_fn_with_state(shown.clone(), only_with_token))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
@@ -212,6 +231,7 @@ async fn wrong_method(method: Method) -> Problem {
 
 async fn not_found(uri: Uri) -> Problem {
     Problem::not_found(uri.path()).hint(
-        "there are /healthz, /readyz, /status, /metrics, /dead-letters, /rules, /state/RULE and /erasures",
+        "there are /healthz, /readyz, /status, /metrics, /moments, /held, /consents, /mutes, /dead-letters, /rules, \
+         /state/RULE and /erasures",
     )
 }

@@ -102,7 +102,7 @@ impl Guard {
         // Stable: of one kind, in the order of their names.
         rails.sort_by_key(|(_, rail)| judge::order(&rail.kind));
         let mut state = State::default();
-        state.position = position;
+        (state.position, state.kept) = (position, position);
         rows.load(&mut state);
         Guard { rails, state: Mutex::new(state), counts: Mutex::default() }
     }
@@ -284,11 +284,15 @@ impl Guard {
         self.lock().mutes.contains_key(what)
     }
 
-    /// What changed since this was last asked, and up to where.
-    pub(crate) fn take_changes(&self, now: Instant) -> (Position, rows::RowChanges) {
+    /// What changed since this was last asked, and up to where. If nothing did, no further than `at_most`: what refers
+    /// to an entry wants the journal to have it, and of those in which guardrails found nothing this is not needed.
+    pub(crate) fn take_changes(&self, now: Instant, at_most: Position) -> (Position, rows::RowChanges) {
         let mut state = self.lock();
         state.sweep(now);
-        rows::take_changes(&mut state)
+        let changes = rows::take_changes(&mut state);
+        let read = state.position;
+        state.kept = state.kept.max(if changes.is_empty() { read.min(at_most) } else { read });
+        (state.kept, changes)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

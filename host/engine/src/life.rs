@@ -144,8 +144,20 @@ pub struct MomentFilter {
     pub subject: Option<String>,
     /// That have come so far.
     pub stage: Option<Stage>,
+    /// Only this one, by its id in hexadecimal.
+    pub id: Option<String>,
     /// The last so many; none: 100.
     pub limit: Option<usize>,
+}
+
+impl MomentFilter {
+    /// Whether it asks for a moment, whatever has become of it.
+    pub(crate) fn takes(&self, moment: &Moment) -> bool {
+        let is = |asked: &Option<String>, known: &str| asked.as_deref().is_none_or(|asked| asked == known);
+        is(&self.rule, &moment.rule)
+            && is(&self.subject, moment.subject())
+            && self.id.as_ref().is_none_or(|id| *id == moment.id.to_string())
+    }
 }
 
 /// An action's steps, without what its moment says.
@@ -268,12 +280,7 @@ impl Lives {
     /// Nothing is to be left of a key, or of whom moments are about.
     pub(crate) fn erase(&self, erasure: &Erasure) {
         let mut state = self.lock();
-        state.lives.retain(|_, life| {
-            let moment = &life.moment;
-            let meant = erasure.rule.as_ref().is_none_or(|rule| *rule == moment.rule)
-                && (erasure.names(&moment.key) || erasure.names(moment.subject()));
-            !meant
-        });
+        state.lives.retain(|_, life| !life.moment.is_meant_by(erasure));
         let State { lives, ended, ended_bytes, .. } = &mut *state;
         ended.retain(|id| lives.contains_key(id));
         *ended_bytes = ended.iter().filter_map(|id| lives.get(id)).map(bytes_of).sum();
@@ -288,9 +295,7 @@ impl Lives {
     pub(crate) fn list(&self, filter: &MomentFilter) -> Vec<MomentLife> {
         let state = self.lock();
         let wanted = |life: &&Life| {
-            filter.rule.as_ref().is_none_or(|rule| *rule == life.moment.rule)
-                && filter.subject.as_ref().is_none_or(|subject| subject == life.moment.subject())
-                && filter.stage.is_none_or(|stage| stage == overall(life))
+            filter.takes(&life.moment) && filter.stage.is_none_or(|stage| stage == overall(life))
         };
         let mut wanted: Vec<&Life> = state.lives.values().filter(wanted).collect();
         wanted.sort_unstable_by_key(|life| std::cmp::Reverse(life.number));
@@ -307,7 +312,7 @@ impl State {
         let Some(life) = self.lives.get(&id) else { return };
         self.ended_bytes += bytes_of(life);
         self.ended.push_back(id);
-        while self.ended.len() > KEPT || self.ended_bytes > KEPT_BYTES {
+        while is_past_bound(self.ended.len(), self.ended_bytes) {
             let Some(first) = self.ended.pop_front() else { return };
             if let Some(life) = self.lives.remove(&first) {
                 self.ended_bytes = self.ended_bytes.saturating_sub(bytes_of(&life));
@@ -317,7 +322,17 @@ impl State {
 }
 
 fn bytes_of(life: &Life) -> usize {
-    let Moment { rule, key, kind, why, subject, data, actions, .. } = &*life.moment;
+    moment_bytes(&life.moment)
+}
+
+/// Whether so many moments, of so many bytes, are more than are kept.
+pub(crate) fn is_past_bound(moments: usize, bytes: usize) -> bool {
+    moments > KEPT || bytes > KEPT_BYTES
+}
+
+/// About what a moment and its life take.
+pub(crate) fn moment_bytes(moment: &Moment) -> usize {
+    let Moment { rule, key, kind, why, subject, data, actions, .. } = moment;
     let words = rule.len() + key.len() + kind.len() + why.len();
     let more = subject.as_ref().map_or(0, String::len) + data.as_ref().map_or(0, String::len);
     let each = |action: &MomentAction| action.name.len() + action.data.len() + OVERHEAD_BYTES;

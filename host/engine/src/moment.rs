@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Data, Event, Instant};
-use crate::journal::{ActionId, MomentId, Position};
+use crate::journal::{ActionId, Erasure, MomentId, Position};
 use crate::route::Target;
 
 /// Something that occurred and passes.
@@ -84,6 +84,12 @@ impl Moment {
     /// Whom or what it concerns.
     pub fn subject(&self) -> &str {
         self.subject.as_deref().unwrap_or(&self.key)
+    }
+
+    /// Whether it is about what is to be erased.
+    pub(crate) fn is_meant_by(&self, erasure: &Erasure) -> bool {
+        erasure.rule.as_ref().is_none_or(|rule| *rule == self.rule)
+            && (erasure.names(&self.key) || erasure.names(self.subject()))
     }
 
     /// One of its actions as the CloudEvent that sinks are given, and that a route back into the host

@@ -404,11 +404,7 @@ impl Outbox {
     pub(crate) fn erase(self: &Arc<Self>, erasure: &Erasure) {
         let named: Vec<ActionId> = {
             let state = self.lock();
-            let open = state.open.iter().filter(|(_, open)| {
-                let moment = &open.moment;
-                erasure.rule.as_ref().is_none_or(|rule| *rule == moment.rule)
-                    && (erasure.names(&moment.key) || erasure.names(moment.subject()))
-            });
+            let open = state.open.iter().filter(|(_, open)| open.moment.is_meant_by(erasure));
             open.map(|(id, _)| *id).collect()
         };
         named.into_iter().for_each(|id| self.close(id, Status::Withheld, "erased"));

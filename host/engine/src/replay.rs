@@ -5,6 +5,7 @@
 //! and idempotency keys come out the same, whenever and however often: [`replay`] does it, [`verify`] compares.
 
 mod fold;
+mod lives;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::pipeline::program::InstanceBudget;
 use crate::recovery::{Recovered, recover};
 use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use fold::Fold;
+pub use lives::lives;
 pub use verify::{Difference, Verified, verify};
 
 /// What is computed again, and how.

@@ -58,8 +58,9 @@ fn every_plugin_needs_nothing_but_the_log() {
             let has_columns = exports.contains("carpe:rule/columns@0.1.0");
             let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
             assert_eq!(has_columns, manifest.contains("carpe-sdk"), "{}", folder.display());
-            let migrates =
-                ["conform", "conform-plain", "counter-migrating", "flood-alert", "medication"].iter().any(|name| folder.ends_with(name));
+            let migrates = ["conform", "conform-plain", "counter-migrating", "flood-alert", "medication"]
+                .iter()
+                .any(|name| folder.ends_with(name));
             assert_eq!(exports.contains("carpe:rule/migration@0.1.0"), migrates, "{}", folder.display());
         }
     }

@@ -12,6 +12,7 @@ use carpe::sandbox::{Sandbox, SandboxOptions};
 use serde::Serialize;
 
 use crate::args::CheckArgs;
+use crate::config::Config;
 use crate::failure::{Failure, causes, listed};
 use crate::output::{bytes, columns, print, print_json};
 
@@ -21,12 +22,18 @@ const MANIFEST_BYTES: u64 = 1 << 20;
 pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     // Without a cache: how long it takes to compile is part of the answer.
     let sandbox = Sandbox::new(SandboxOptions::default()).map_err(anyhow::Error::new)?;
-    let mut refused = false;
+    let config = Config::load(args.config.as_deref())?;
+    let mut wrong = false;
     for file in &args.files {
-        let checked = check_file(&sandbox, file);
-        refused |= checked.is_err();
+        let checked = check_file(&sandbox, file, &config);
+        wrong |= checked.as_ref().map_or(true, |plugin| !plugin.ways.is_empty());
         match (&checked, args.json) {
-            (Ok(plugin), false) => print(&plugin.describe())?,
+            (Ok(plugin), false) => {
+                print(&plugin.describe())?;
+                if !plugin.ways.is_empty() {
+                    eprint!("{}: not all of its actions would go out\n{}", plugin.file, listed(&plugin.ways));
+                }
+            }
             (Err(error), false) => {
                 eprint!("{}: a host would refuse it\n{}", file.display(), listed(&causes(error.as_ref())));
             }
@@ -38,14 +45,16 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
             })?,
         }
     }
-    Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn check_file(sandbox: &Sandbox, file: &Path) -> anyhow::Result<Checked> {
+fn check_file(sandbox: &Sandbox, file: &Path, config: &Config) -> anyhow::Result<Checked> {
     let component = read(file, SandboxOptions::default().max_component_bytes as u64)?;
     let (manifest_file, manifest) = manifest_of(file)?.unzip();
     let inspection = inspect(sandbox, &component, manifest.as_ref().unwrap_or(&Manifest::default()))?;
+    let routes = manifest.as_ref().map(|manifest| manifest.routes.as_slice()).unwrap_or_default();
     Ok(Checked {
+        ways: config.ways_missing(&inspection.description.actions, routes),
         file: file.display().to_string(),
         accepted: true,
         rule: manifest
@@ -93,6 +102,9 @@ struct Checked {
     accepted: bool,
     rule: String,
     manifest: Option<String>,
+    /// What is wrong with the ways of its actions out of the host.
+    #[serde(rename = "routes_wrong")]
+    ways: Vec<String>,
     #[serde(flatten)]
     plugin: Inspection,
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use carpe::format_instant;
 use carpe_connect::sinks::printable;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::args::{DeadLettersArgs, DeadLettersCommand, LetterArgs, LettersArgs, ListLettersArgs};
 use crate::client::{HostClient, Listener, block_on};
@@ -128,25 +128,7 @@ fn close(args: &LettersArgs, verb: Verb) -> Result<ExitCode, Failure> {
                 .collect(),
             ids => ids.to_vec(),
         };
-        let (mut done, mut refused) = (0, 0);
-        for id in &ids {
-            let answer = host.change::<Value>(&["dead-letters", id, verb.path()], &json!({})).await;
-            match answer {
-                Ok(answer) => {
-                    done += 1;
-                    if args.json {
-                        print_json(&json!({ "id": id, "position": answer["position"] }))?;
-                    }
-                }
-                // One that is refused does not hold up the others.
-                Err(failure) if failure.kind == Kind::Failed => {
-                    refused += 1;
-                    eprint!("{failure}");
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok((done, refused))
+        host.change_each(("dead-letters", verb.path()), &ids, &json!({}), args.json).await
     });
     let (done, refused) = closed?;
     if !args.json {

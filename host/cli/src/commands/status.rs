@@ -34,6 +34,45 @@ struct Shown {
     sinks: Vec<Sink>,
     stopped_sinks: BTreeMap<String, String>,
     dead_letters: u64,
+    guardrails: Guardrails,
+    consent_file: Option<ConsentFile>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Guardrails {
+    guardrails: Vec<Guardrail>,
+    held: u64,
+    max_held: u64,
+    consents: u64,
+    mutes: Vec<Muted>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Guardrail {
+    name: String,
+    kind: String,
+    held: u64,
+    withheld: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Muted {
+    sort: String,
+    name: String,
+    until: Option<u64>,
+    why: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConsentFile {
+    path: String,
+    bad_lines: u64,
+    errors: Vec<String>,
+    failed: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -191,6 +230,59 @@ impl Recovery {
     }
 }
 
+impl Guardrails {
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        if !self.guardrails.is_empty() {
+            let head = ["GUARDRAIL", "KIND", "HELD", "WITHHELD"];
+            let mut rows = vec![head.map(str::to_owned)];
+            rows.extend(self.guardrails.iter().map(|Guardrail { name, kind, held, withheld }| {
+                [name.clone(), kind.clone(), grouped(*held), grouped(*withheld)]
+            }));
+            text += &format!("\n{}", columns(&rows));
+            let consents = match self.consents {
+                1 => "1 yes or no is known".to_owned(),
+                consents => format!("{} yeses and noes are known", grouped(consents)),
+            };
+            text += &format!("held now: {}; {consents}\n", counted(self.held, "action"));
+        }
+        if self.held > 0 && self.held >= self.max_held {
+            text += "as many actions are held as may: more are withheld until some of them go\n";
+        }
+        for Muted { sort, name, until, why } in &self.mutes {
+            let name = match sort.as_str() {
+                "subject" => format!("whose hash is {name}"),
+                _ => printable(name, REASON_CHARACTERS).to_string(),
+            };
+            let until = match until {
+                Some(until) => format!("until {}", format_instant(*until)),
+                None => "until `carpe unmute`".to_owned(),
+            };
+            let why = match why.as_str() {
+                "" => String::new(),
+                why => format!(": {}", printable(why, REASON_CHARACTERS)),
+            };
+            text += &format!("muted: the {sort} {name}, {until}{why}\n");
+        }
+        text
+    }
+}
+
+impl ConsentFile {
+    fn problems(&self) -> impl Iterator<Item = String> {
+        let reason = |text: &String| printable(text, REASON_CHARACTERS).to_string();
+        let failed = self.failed.as_ref().map(|failed| {
+            format!("consents: {} cannot be read: {}; what it said before holds", self.path, reason(failed))
+        });
+        let bad = (self.bad_lines > 0).then(|| {
+            let first = self.errors.first().map(reason).unwrap_or_default();
+            let lines = counted(self.bad_lines, "line");
+            format!("consents: {lines} of {} left out, since they are wrong: {first}", self.path)
+        });
+        failed.into_iter().chain(bad)
+    }
+}
+
 impl Shown {
     fn describe(&self) -> String {
         let mut text = match self.ready {
@@ -234,6 +326,7 @@ impl Shown {
         text += &self.describe_plugins();
         text.push('\n');
         text += &self.describe_sinks();
+        text += &self.guardrails.describe();
         text
     }
 
@@ -265,6 +358,7 @@ impl Shown {
             let positions: Vec<String> = self.kept.erasures.iter().copied().map(grouped).collect();
             problems.push(format!("erasures: not done yet, asked for at position {}", positions.join(", ")));
         }
+        problems.extend(self.consent_file.iter().flat_map(ConsentFile::problems));
         problems.extend(self.journal.notes.iter().map(|note| format!("at the start: {}", reason(note))));
         problems
     }

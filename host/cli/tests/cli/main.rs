@@ -12,6 +12,7 @@ mod config;
 mod daemon;
 mod data;
 mod demo;
+mod guardrails;
 mod guide;
 mod new;
 mod once;

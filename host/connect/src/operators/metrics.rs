@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use carpe::status::{BreakerState, PluginState, PluginStatus, RuleStatus, SinkStatus, Status};
+use carpe::status::{
+    BreakerState, GuardrailsStatus, PluginState, PluginStatus, RuleStatus, SinkStatus, Status,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -32,6 +34,7 @@ impl Collector for Snapshot {
         queues(self, &rules, &mut out)?;
         plugins(&self.host.plugins, &mut out)?;
         of_rules(&rules, &mut out)?;
+        guardrails(&self.host.guardrails, &mut out)?;
         sinks(self, &mut out)
     }
 }
@@ -158,6 +161,22 @@ fn of_rules(rules: &Rules<'_>, out: &mut Out<'_>) -> fmt::Result {
     out.gauge("carpe_rule_state_bytes", "What it remembers of them", each(|work| size(work.state_bytes)))?;
     out.gauge("carpe_rule_timers", "Timers that are set", each(|work| size(work.timers)))?;
     out.handle_time(rules)
+}
+
+fn guardrails(status: &GuardrailsStatus, out: &mut Out<'_>) -> fmt::Result {
+    let actions = status.guardrails.iter().flat_map(|guardrail| {
+        [("held", guardrail.held), ("withheld", guardrail.withheld)].map(|(verdict, count)| {
+            ([("guardrail", guardrail.name.as_str()), ("kind", guardrail.kind), ("verdict", verdict)], count)
+        })
+    });
+    out.counter("carpe_guardrail_actions", "Actions that a guardrail held or withheld", actions)?;
+    out.gauge("carpe_held_actions", "Actions that guardrails hold now", [([], size(status.held))])?;
+    out.gauge("carpe_held_limit_actions", "Actions that may be held", [([], size(status.max_held))])?;
+    out.gauge("carpe_guardrail_counts", "Subjects that guardrails count for", [([], size(status.counts))])?;
+    out.gauge("carpe_guardrail_limit_counts", "How many may be", [([], size(status.max_counts))])?;
+    out.gauge("carpe_consents", "Yeses and noes that are known", [([], size(status.consents))])?;
+    out.gauge("carpe_consents_limit", "How many may be", [([], size(status.max_consents))])?;
+    out.gauge("carpe_mutes", "What is muted by command", [([], size(status.mutes.len()))])
 }
 
 fn sinks(snapshot: &Snapshot, out: &mut Out<'_>) -> fmt::Result {

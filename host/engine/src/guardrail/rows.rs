@@ -11,7 +11,7 @@
 use super::state::{Consent, Count, Counter, Mute, Record, Row, State};
 use crate::checkpoint::CheckpointError;
 use crate::checkpoint::rows::{Place, decode, encode, place};
-use crate::journal::{Muted, Position};
+use crate::journal::Muted;
 
 /// The row of the position.
 pub(crate) const POSITION: &[u8] = b"G";
@@ -63,7 +63,7 @@ impl GuardRows {
 }
 
 /// What changed, as rows. What cannot be encoded is left out: the journal has it.
-pub(super) fn take_changes(state: &mut State) -> (Position, RowChanges) {
+pub(super) fn take_changes(state: &mut State) -> RowChanges {
     let changed = std::mem::take(&mut state.changed);
     let row = |row: Row| {
         let (key, value) = match row {
@@ -88,7 +88,7 @@ pub(super) fn take_changes(state: &mut State) -> (Position, RowChanges) {
         };
         Some((key, value.transpose().ok()?))
     };
-    (state.position, changed.into_iter().filter_map(row).collect())
+    changed.into_iter().filter_map(row).collect()
 }
 
 fn name_of(what: &Muted) -> [u8; 32] {

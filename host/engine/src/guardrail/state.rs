@@ -79,6 +79,8 @@ pub(super) struct State {
     pub(super) erasures: Vec<(Position, Erasure)>,
     /// The first position that is not in it.
     pub(super) position: Position,
+    /// The position that is kept with the rows: what was changed before it is in them.
+    pub(super) kept: Position,
     pub(super) changed: HashSet<Row>,
     /// What is being journaled.
     pending: HashMap<ActionId, Record>,

@@ -9,6 +9,9 @@ use crate::life::{MomentFilter, MomentLife};
 /// How many yeses and noes one call of [`Host::consent`] may bring.
 pub const CONSENTS_AT_ONCE: usize = 10_000;
 
+/// Bytes of a name that people give.
+const NAME_BYTES: usize = 1_024;
+
 /// A person's yes or no for a purpose: see [`Host::consent`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +73,7 @@ impl Host {
         let mut changes = Vec::with_capacity(consents.len());
         for ConsentGiven { subject, purpose, given, said } in consents {
             for (what, name) in [("subject", &subject), ("purpose", &purpose)] {
-                if name.is_empty() || name.len() > 1_024 {
+                if name.is_empty() || name.len() > NAME_BYTES {
                     return Err(refused(format!("a {what} must have 1 to 1,024 bytes, not {}", name.len())));
                 }
             }
@@ -147,8 +150,18 @@ impl Host {
     /// until it is unmuted. Blocks until that is durable.
     ///
     /// # Errors
-    /// [`OperateError`]: there are as many mutes as may be.
+    /// [`OperateError`]: there are as many mutes as may be, a name over 1,024 bytes, or an end that is past.
     pub fn mute(&self, what: Muted, until: Option<Instant>, why: &str) -> Result<Position, OperateError> {
+        if let Muted::Rule(name) | Muted::Moment(name) = &what
+            && (name.is_empty() || name.len() > NAME_BYTES)
+        {
+            return Err(refused(format!("a name must have 1 to 1,024 bytes, not {}", name.len())));
+        }
+        let now = self.timeline_now();
+        if let Some(until) = until.filter(|until| *until <= now) {
+            let (until, now) = (crate::event::format_instant(until), crate::event::format_instant(now));
+            return Err(refused(format!("{until} is past: the timeline stands at {now}")));
+        }
         let why = crate::pipeline::lane::cut_text(why, 512);
         self.tell_guard(vec![GuardChange::Mute { what, until, why }])
     }

@@ -98,7 +98,7 @@ fn write_host(shared: &Shared, store: &CheckpointStore, last: &mut (HostRecord, 
     // A rule that has no checkpoint yet begins with a decision that must be found.
     let rules = shared.written().rules.values().copied().min();
     record.position = record.position.min(rules.unwrap_or(record.position)).max(last.0.position);
-    let (guard, changes) = shared.guard.take_changes(shared.intake.last_instant());
+    let (guard, changes) = shared.guard.take_changes(shared.intake.last_instant(), record.position);
     let now = (record, guard);
     // How far guardrails have read the journal alone is not worth a write.
     if now.0 == last.0 && changes.is_empty() {
