@@ -25,6 +25,9 @@ const USUAL_FILE: &str = "carpe.toml";
 /// and the default, can name it too.
 pub(crate) const STDOUT: &str = "stdout";
 
+/// What a guardrail is called stands in each of its verdicts.
+const GUARDRAIL_NAME_BYTES: usize = 64;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
@@ -326,6 +329,14 @@ impl Config {
             }
         }
         for (name, guardrail) in &self.guardrails {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if name.is_empty() || name.len() > GUARDRAIL_NAME_BYTES || !name.chars().all(is_plain) {
+                let name = name.escape_debug();
+                let message = format!("{}: `guardrail.\"{name}\"` is no name of a guardrail", file.display());
+                return Err(Failure::new(Kind::Config, message).with_hint(format!(
+                    "1 to {GUARDRAIL_NAME_BYTES} of the characters A-Z, a-z, 0-9, `-`, `_` and `.`"
+                )));
+            }
             let GuardrailKind::Rate(rate) = &guardrail.kind else { continue };
             if !self.has_sink(&rate.sink) {
                 let sink = &rate.sink;

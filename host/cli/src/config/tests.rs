@@ -106,6 +106,17 @@ fn a_route_needs_its_sink() {
 }
 
 #[test]
+fn a_guardrail_has_a_plain_name() {
+    let config = parse("[guardrail.\"carpe mute\"]\nkind = 'mute'").unwrap();
+    let failure = config.check(Path::new("carpe.toml")).unwrap_err().to_string();
+    assert!(
+        failure.starts_with("error: carpe.toml: `guardrail.\"carpe mute\"` is no name of a guardrail\n"),
+        "{failure}"
+    );
+    parse("[guardrail.at-night_2]\nkind = 'mute'").unwrap().check(Path::new("carpe.toml")).unwrap();
+}
+
+#[test]
 fn paths_start_from_the_file() {
     let mut config = parse("data = '/var/lib/carpe'\n[listen]\ntoken_file = 't'").unwrap();
     config.start_paths_from(Path::new("/etc/carpe"));

@@ -9,8 +9,8 @@ use crate::event::Instant;
 use crate::journal::{ActionId, Contender, Counted, Erasure, Judgement, Muted, Position, Verdict};
 use crate::moment::{Moment, MomentAction};
 
-/// The name under which what operators mute by command is counted.
-pub(super) const MUTED: &str = "muted";
+/// The name under which what operators mute by command is counted. No configuration gives a guardrail one with a blank.
+pub(super) const MUTED: &str = "carpe mute";
 
 /// A place in the order in which guardrails are asked.
 pub(super) fn order(kind: &Kind) -> u8 {

@@ -264,7 +264,7 @@ fn what_is_muted_is_withheld_for_a_time() {
         bench.last()
     );
     bench.take(about(2, "bert", "flood.rising", "{}"));
-    assert_eq!(bench.last().2, "guardrail `muted`: the kind of moment is muted");
+    assert_eq!(bench.last().2, "guardrail `carpe mute`: the kind of moment is muted");
     bench.take(about(3, "bert", "advert.new", "{}"));
     assert_eq!(bench.last().2, "guardrail `x`: muted until 2030-01-01T00:00:00.000Z");
     bench.pass(1_000);
