@@ -1,5 +1,6 @@
 //! `carpe demo`: the real daemon, a simulated city with its enterprises, and a plugin that is replaced while events flow.
 
+mod approver;
 mod checks;
 mod city;
 mod compiled;
@@ -7,6 +8,7 @@ mod configuration;
 mod daemon;
 mod enterprise;
 mod feed;
+mod guardrails;
 mod plugins;
 mod reload;
 mod screen;
@@ -25,6 +27,7 @@ use crate::args::DemoArgs;
 use crate::failure::{Failure, Kind};
 use crate::output::{print, print_json};
 
+use approver::Approver;
 use checks::Day;
 use city::City;
 use city::homes::PATIENTS;
@@ -37,7 +40,7 @@ use daemon::Daemon;
 use enterprise::Enterprises;
 use feed::{Feed, now};
 use screen::Screen;
-use summary::{Calls, Events, OfRule, Summary};
+use summary::{Calls, Events, OfGuardrail, OfRule, Summary};
 
 /// In so long each rule has its moments.
 const FAST_SECONDS: u64 = 10;
@@ -79,7 +82,8 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
     let mut city = City::new(seed, repairs, shelves);
     let feed = Arc::new(Feed::new(daemon.events()?));
     enterprises.post.deliver(feed.clone());
-    let (reload, refused) = {
+    let approver = Approver::new(daemon.operators()?, &screen);
+    let lived = async {
         let day = feed.day(&mut city, Duration::from_secs(seconds));
         let changes = async {
             tokio::time::sleep(Duration::from_secs(seconds).mul_f64(0.35)).await;
@@ -87,17 +91,32 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
             let refused = reload::replace_by_half(&daemon, &screen).await?;
             Ok::<_, Failure>((reload, refused))
         };
-        let ((), changed) = tokio::try_join!(day, changes)?;
-        changed
+        let ((), (reload, refused)) = tokio::try_join!(day, changes)?;
+        screen.say(
+            "the day is over: the last cars leave, the last doses come due, the last orders are seen to",
+        );
+        feed.evening(&mut city).await?;
+        let status = finish(&daemon, &feed, &city, &enterprises).await?;
+        Ok::<_, Failure>((reload, refused, status))
     };
-    screen.say("the day is over: the last cars leave, the last doses come due, the last orders are seen to");
-    feed.evening(&mut city).await?;
-    let status = finish(&daemon, &feed, &city, &enterprises).await?;
+    // The person is in their office until the day is over.
+    let (reload, refused, status) = tokio::select! {
+        lived = lived => lived?,
+        failure = approver.work() => return Err(failure),
+    };
     let stop = daemon.stop().await?;
     shown.await.context("the host's moments cannot be read")?;
 
     let moments = screen.seen().moments.clone();
-    let day = Day { status: &status, feed: &feed, city: &city, enterprises: &enterprises, moments: &moments };
+    let said = approver.said().clone();
+    let day = Day {
+        status: &status,
+        feed: &feed,
+        city: &city,
+        enterprises: &enterprises,
+        moments: &moments,
+        said: &said,
+    };
     let summary = Summary {
         seed,
         seconds,
@@ -105,6 +124,7 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
         stop_ms: millis(stop),
         events: events(&feed, &city, &status),
         rules: OfRule::all(&status, &enterprises),
+        guardrails: OfGuardrail::all(&status, &said),
         enterprises: calls(&enterprises),
         reload,
         refused,
@@ -140,12 +160,13 @@ async fn finish(
     }
 }
 
-/// Nothing waits in the host, and no car or vehicle is on its way: these have timers.
+/// Nothing waits or is held in the host, and no car or vehicle is on its way: these have timers.
 fn is_idle(status: &Value) -> bool {
     let list = |name: &str| status[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let has_no_timers = |rule: &str| checks::plugin(status, rule)["work"]["timers"] == 0;
     list("plugins").iter().all(|plugin| plugin["work"]["behind"] == 0 && plugin["work"]["waiting"] == 0)
         && list("sinks").iter().all(|sink| sink["waiting"] == 0)
+        && status["guardrails"]["held"] == 0
         && has_no_timers("streetlights-cars")
         && has_no_timers("traffic-lights")
 }

@@ -1,5 +1,7 @@
 //! What must hold when the day is over, by the host's counts and the enterprises' books.
 
+mod guardrails;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -27,6 +29,8 @@ pub(super) struct Day<'a> {
     pub(super) enterprises: &'a Enterprises,
     /// By kind.
     pub(super) moments: &'a BTreeMap<String, u64>,
+    /// What the person said to actions that waited for them: yes or no.
+    pub(super) said: &'a BTreeMap<String, bool>,
 }
 
 impl Day<'_> {
@@ -34,6 +38,7 @@ impl Day<'_> {
         let mut checks = self.of_events();
         checks.extend(self.of_rules());
         checks.extend(self.of_enterprises());
+        checks.extend(self.of_guardrails());
         checks
     }
 
