@@ -26,9 +26,9 @@ pub(super) const RATE: &str = "no-flood-of-messages";
 /// Offers that somebody is shown at most within a period.
 pub(super) const OFFERS: Bound = Bound { at_most: 1, noun: "offer", seconds: 8 };
 /// Cents that a vending machine spends at most within a period, beside what its rule knows of.
-pub(super) const CENTS: Bound = Bound { at_most: 4_000, noun: "cents", seconds: 5 };
+pub(super) const CENTS: Bound = Bound { at_most: 5_000, noun: "cents", seconds: 5 };
 /// Messages that viewers are sent at most within a period.
-pub(super) const MESSAGES: Bound = Bound { at_most: 4, noun: "messages", seconds: 1 };
+pub(super) const MESSAGES: Bound = Bound { at_most: 6, noun: "messages", seconds: 1 };
 /// An order of more cents is large.
 pub(super) const LARGE_CENTS: u64 = 2_400;
 

@@ -6,6 +6,7 @@ use super::super::city::walkers;
 use super::super::enterprise::Arrival;
 use super::super::guardrails::{APPROVAL, Bound, CENTS, LARGE_CENTS, MESSAGES, OFFERS, guardrail};
 use super::{Check, Day, but, check, number};
+use crate::output::counted;
 
 impl Day<'_> {
     pub(super) fn of_guardrails(&self) -> Vec<Check> {
@@ -80,9 +81,9 @@ impl Day<'_> {
             check(
                 with_approval == large.len() && against_a_no == 0,
                 format!(
-                    "each of {} orders for more than {LARGE_CENTS} cents was approved before it came: {with_approval}; \
-                     of those that were refused none came: {against_a_no}",
-                    large.len()
+                    "suppliers got {} for more than {LARGE_CENTS} cents, {with_approval} of them approved; and {against_a_no} of \
+                     those that were refused",
+                    counted(large.len() as u64, "order")
                 ),
             ),
         ]
@@ -98,8 +99,8 @@ impl Day<'_> {
         check(
             held == approved + refused && withheld == refused && still == 0,
             format!(
-                "each of {held} orders that waited for a person was decided: {approved} approved, {refused} refused; \
-                 nothing is held any more: {still}"
+                "{} waited for a person, who approved {approved} and refused {refused}; {still} are still held",
+                counted(held, "order")
             ),
         )
     }
