@@ -1,6 +1,5 @@
 //! `carpe demo`: the real daemon, a simulated city with its enterprises, and a plugin that is replaced while events flow.
 
-mod approver;
 mod checks;
 mod city;
 mod compiled;
@@ -9,6 +8,7 @@ mod daemon;
 mod enterprise;
 mod feed;
 mod guardrails;
+mod operator;
 mod plugins;
 mod reload;
 mod screen;
@@ -27,7 +27,6 @@ use crate::args::DemoArgs;
 use crate::failure::{Failure, Kind};
 use crate::output::{print, print_json};
 
-use approver::Approver;
 use checks::Day;
 use city::City;
 use city::homes::PATIENTS;
@@ -39,6 +38,7 @@ use configuration::RULES;
 use daemon::Daemon;
 use enterprise::Enterprises;
 use feed::{Feed, now};
+use operator::Operator;
 use screen::Screen;
 use summary::{Calls, Events, OfGuardrail, OfRule, Summary};
 
@@ -82,33 +82,34 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
     let mut city = City::new(seed, repairs, shelves);
     let feed = Arc::new(Feed::new(daemon.events()?));
     enterprises.post.deliver(feed.clone());
-    let approver = Approver::new(daemon.operators()?, &screen);
+    let operator = Operator::new(daemon.operators()?, &screen);
     let lived = async {
         let day = feed.day(&mut city, Duration::from_secs(seconds));
         let changes = async {
             tokio::time::sleep(Duration::from_secs(seconds).mul_f64(0.35)).await;
             let reload = reload::replace(&daemon, &feed, &screen).await?;
             let refused = reload::replace_by_half(&daemon, &screen).await?;
-            Ok::<_, Failure>((reload, refused))
+            let muted = operator.mute_offers().await?;
+            Ok::<_, Failure>((reload, refused, muted))
         };
-        let ((), (reload, refused)) = tokio::try_join!(day, changes)?;
+        let ((), (reload, refused, muted)) = tokio::try_join!(day, changes)?;
         screen.say(
             "the day is over: the last cars leave, the last doses come due, the last orders are seen to",
         );
         feed.evening(&mut city).await?;
         let status = finish(&daemon, &feed, &city, &enterprises).await?;
-        Ok::<_, Failure>((reload, refused, status))
+        Ok::<_, Failure>((reload, refused, muted, status))
     };
     // The person is in their office until the day is over.
-    let (reload, refused, status) = tokio::select! {
+    let (reload, refused, muted, status) = tokio::select! {
         lived = lived => lived?,
-        failure = approver.work() => return Err(failure),
+        failure = operator.work() => return Err(failure),
     };
     let stop = daemon.stop().await?;
     shown.await.context("the host's moments cannot be read")?;
 
     let moments = screen.seen().moments.clone();
-    let said = approver.said().clone();
+    let said = operator.said().clone();
     let day = Day {
         status: &status,
         feed: &feed,
@@ -116,6 +117,7 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
         enterprises: &enterprises,
         moments: &moments,
         said: &said,
+        muted,
     };
     let summary = Summary {
         seed,

@@ -3,8 +3,10 @@
 mod guardrails;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
+use carpe::Instant;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -31,6 +33,8 @@ pub(super) struct Day<'a> {
     pub(super) moments: &'a BTreeMap<String, u64>,
     /// What the person said to actions that waited for them: yes or no.
     pub(super) said: &'a BTreeMap<String, bool>,
+    /// When offers were muted.
+    pub(super) muted: Range<Instant>,
 }
 
 impl Day<'_> {

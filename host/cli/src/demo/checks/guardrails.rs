@@ -36,6 +36,8 @@ impl Day<'_> {
             (arrival.action.text("person").to_owned(), arrival.action.text("shop").to_owned())
         };
         let seen: BTreeSet<_> = shown.iter().map(offer).collect();
+        let muted = |offer: &&Arrival| offer.action.time >= self.muted.start && offer.at < self.muted.end;
+        let heard = shown.iter().filter(muted).count();
         let unseen: Vec<String> = taken_back
             .iter()
             .map(offer)
@@ -53,6 +55,7 @@ impl Day<'_> {
                 ),
             ),
             check(most <= OFFERS.at_most, format!("nobody was shown more than {OFFERS}: {most}")),
+            check(heard == 0, format!("while offers were muted, shops were asked for none: {heard}")),
             check(
                 unseen.is_empty(),
                 format!(

@@ -1,13 +1,18 @@
-//! A person in the operators' office: every now and then they look at what waits for an approval, and say yes or no.
+//! A person in the operators' office: every now and then they look at what waits for an approval, and say yes or no; and
+//! once they mute offers.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context;
+use carpe::{Instant, parse_instant};
 use carpe_connect::operators::HeldJson;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::feed::now;
 use super::screen::Screen;
 use crate::client::HostClient;
 use crate::failure::{Failure, Kind};
@@ -15,8 +20,10 @@ use crate::failure::{Failure, Kind};
 const LOOKS_EVERY: Duration = Duration::from_millis(700);
 /// Of so many they refuse one, the second: they are no machine, but the demo shows both.
 const REFUSES_ONE_OF: usize = 3;
+const MUTED: &str = "shop.nearby";
+const MUTED_SECONDS: u64 = 2;
 
-pub(super) struct Approver {
+pub(super) struct Operator {
     operators: HostClient,
     screen: Screen,
     said: Mutex<BTreeMap<String, bool>>,
@@ -27,9 +34,9 @@ struct Held {
     held: Vec<HeldJson>,
 }
 
-impl Approver {
-    pub(super) fn new(operators: HostClient, screen: &Screen) -> Approver {
-        Approver { operators, screen: screen.clone(), said: Mutex::default() }
+impl Operator {
+    pub(super) fn new(operators: HostClient, screen: &Screen) -> Operator {
+        Operator { operators, screen: screen.clone(), said: Mutex::default() }
     }
 
     /// Looks at what is held, again and again. Returns why that is no longer possible.
@@ -72,6 +79,17 @@ impl Approver {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Mutes offers for a moment. Returns from when to when they are.
+    pub(super) async fn mute_offers(&self) -> Result<Range<Instant>, Failure> {
+        let wish = json!({ "moment": MUTED, "for_seconds": MUTED_SECONDS, "why": "a procession goes by" });
+        let answer: Value = self.operators.change(&["mutes"], &wish).await?;
+        let from = now();
+        let until = answer["until"].as_str().and_then(parse_instant);
+        let until = until.context("the host does not say until when offers are muted")?;
+        self.screen.say(&format!("-- {MUTED} is muted for {MUTED_SECONDS} s: a procession goes by"));
+        Ok(from..until)
     }
 
     /// What they said, by idempotency key: yes or no.
