@@ -105,3 +105,19 @@ pub(super) fn guardrail<'a>(status: &'a Value, name: &str) -> &'a Value {
     let guardrails = status["guardrails"]["guardrails"].as_array().map(Vec::as_slice).unwrap_or_default();
     guardrails.iter().find(|guardrail| guardrail["name"] == name).unwrap_or(&Value::Null)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_walkers_have_said_yes_and_some_have_said_no() {
+        let said: Vec<_> = consents()
+            .unwrap()
+            .lines()
+            .map(|line| ConsentJson::read_line(line.as_bytes()).unwrap().given)
+            .collect();
+        let yes = said.iter().filter(|given| **given).count();
+        assert_eq!((yes, said.len() - yes), (8, 4));
+    }
+}

@@ -71,11 +71,10 @@ impl Day<'_> {
         let mut orders = self.enterprises.arrivals("suppliers");
         orders.retain(|arrival| arrival.action.name == "supplier.order");
         let most = most_within(&orders, CENTS, |order| (order.action.text("machine"), order.cents()));
-        let approved = |order: &&Arrival| self.said.get(&order.action.id) == Some(&true);
-        let refused = |order: &&Arrival| self.said.get(&order.action.id) == Some(&false);
+        let said = |order: &Arrival| self.said.get(&order.action.id).copied();
         let large: Vec<&Arrival> = orders.iter().filter(|order| order.cents() > LARGE_CENTS).collect();
-        let with_approval = large.iter().copied().filter(|order| approved(&order)).count();
-        let against_a_no = orders.iter().filter(refused).count();
+        let with_approval = large.iter().filter(|order| said(order) == Some(true)).count();
+        let against_a_no = orders.iter().filter(|order| said(order) == Some(false)).count();
         vec![
             check(
                 most <= CENTS.at_most,
