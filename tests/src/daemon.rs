@@ -173,7 +173,7 @@ impl Daemon<'_> {
                 && all(&before["plugins"], |plugin| {
                     plugin["work"]["behind"] == 0 && plugin["work"]["waiting"] == 0
                 })
-                && all(&before["sinks"], |sink| sink["waiting"] == 0);
+                && before["open_actions"] == before["guardrails"]["held"];
             let still = |status: &Value| (status["journal"]["end"].clone(), status["moments"].clone());
             // What was going on may have ended in something new.
             (idle && still(&before) == still(&self.status())).then_some(())

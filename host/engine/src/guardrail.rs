@@ -227,6 +227,18 @@ impl Guard {
         known.map(|((purpose, _), consent)| (purpose.clone(), (consent.given, consent.said))).collect()
     }
 
+    /// What a person who approved an action said about it, for people.
+    pub(crate) fn approved(&self, id: ActionId) -> Option<String> {
+        if self.rails.is_empty() {
+            return None;
+        }
+        let state = self.lock();
+        match &state.record(id)?.approval {
+            Some((true, why)) => Some(approval(why)),
+            _ => None,
+        }
+    }
+
     /// What is held, and why.
     pub(crate) fn held(&self, id: ActionId) -> Option<HeldAction> {
         let state = self.lock();
@@ -298,6 +310,11 @@ impl Guard {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the life of an action that a person approved says of it.
+pub(crate) fn approval(why: &str) -> String {
+    if why.is_empty() { "approved".to_owned() } else { format!("approved: {why}") }
 }
 
 /// What a rule is told.

@@ -264,6 +264,7 @@ impl Host {
             intake: shared.intake.status(),
             moments: shared.moment_count.load(Ordering::Relaxed),
             actions: shared.outbox.by_status().collect(),
+            open_actions: shared.outbox.open_actions(),
             plugins,
             sinks: shared.outbox.sink_status(),
             dead_letters,

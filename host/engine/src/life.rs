@@ -238,8 +238,8 @@ impl Lives {
     }
 
     /// An action's first try is begun.
-    pub(crate) fn acting(&self, moment: MomentId, action: &MomentAction, at: Instant) {
-        self.step(moment, action, LifeStep { stage: Stage::Acting, at, why: String::new(), until: None });
+    pub(crate) fn acting(&self, moment: MomentId, action: &MomentAction, at: Instant, why: String) {
+        self.step(moment, action, LifeStep { stage: Stage::Acting, at, why, until: None });
     }
 
     /// An action has an outcome.

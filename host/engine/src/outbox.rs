@@ -217,7 +217,8 @@ impl Outbox {
         let emitted = &moment.actions[action];
         let event = Arc::new(moment.action_event(emitted, None));
         if attempt == 1 {
-            self.lives.acting(moment.id, emitted, self.intake.timeline_now());
+            let why = self.guard.approved(id).unwrap_or_default();
+            self.lives.acting(moment.id, emitted, self.intake.timeline_now(), why);
         }
         let sent_as = emitted.sent_as();
         let outbox = Arc::clone(self);

@@ -31,6 +31,8 @@ pub struct Status {
     pub moments: u64,
     /// Actions since the start, by what became of them.
     pub actions: BTreeMap<&'static str, u64>,
+    /// Actions without an outcome: on their way, or held by a guardrail.
+    pub open_actions: usize,
     /// Every plugin of the folder and every one given as bytes, by file.
     pub plugins: Vec<PluginStatus>,
     /// Where actions go.

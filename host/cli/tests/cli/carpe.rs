@@ -72,13 +72,8 @@ impl Place {
         loop {
             let status = self.carpe(&["status", "--json"]).expect(0).json().remove(0);
             let work = &status["plugins"][0]["work"];
-            let waiting = status["sinks"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|sink| sink["waiting"].as_u64().unwrap())
-                .sum::<u64>();
-            if work["behind"] == 0 && work["waiting"] == 0 && waiting == 0 {
+            let is_quiet = status["open_actions"] == status["guardrails"]["held"];
+            if work["behind"] == 0 && work["waiting"] == 0 && is_quiet {
                 return status;
             }
         }

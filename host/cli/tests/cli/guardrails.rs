@@ -70,9 +70,14 @@ fn what_is_held_waits_for_a_persons_word() {
     assert!(!went.contains(&("alert.residents".into(), "saale-1".into())), "{went:?}");
 
     let whole = place.carpe(&["moments", "show", &text(&elbe["moment"])]).expect(0).out;
-    for part in
-        ["done flood.rising elbe-7", " detected\n", " held until 20", "acting", "facts", "expires  20"]
-    {
+    for part in [
+        "done flood.rising elbe-7",
+        " detected\n",
+        " held until 20",
+        "acting: approved: Ada looked",
+        "facts",
+        "expires  20",
+    ] {
         assert!(whole.contains(part), "{part} in {whole}");
     }
     let stages = |subject: &str, id: &Value| {

@@ -54,6 +54,7 @@ fn host(Snapshot { host, .. }: &Snapshot, out: &mut Out<'_>) -> fmt::Result {
     )?;
     let actions = host.actions.iter().map(|(outcome, count)| ([("outcome", *outcome)], *count));
     out.counter("carpe_actions", "Actions by what became of them", actions)?;
+    out.gauge("carpe_open_actions", "Actions without an outcome", [([], size(host.open_actions))])?;
     let reloads = [([("result", "ok")], host.reloads_ok), ([("result", "refused")], host.reloads_refused)];
     out.counter("carpe_reloads", "New versions of plugins, by result", reloads)?;
     out.gauge(

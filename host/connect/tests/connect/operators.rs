@@ -45,6 +45,9 @@ async fn operators_see_what_the_host_does() {
         "carpe_recovery_target_seconds 0.0",
         "carpe_erasures_pending 0",
         "carpe_checkpoints_failed 0",
+        "carpe_held_actions 0",
+        "carpe_held_limit_actions 10000",
+        "carpe_mutes 0",
         "carpe_queue_depth{queue=\"intake\",name=\"\"} 0",
         "# EOF",
     ] {
@@ -71,7 +74,8 @@ async fn with_a_token_only_the_probes_are_open() {
     let token = Some(Secret::new("s3cret"));
     let server = Operators::new("0.0.0.0:0", token).start(host.clone(), Sinks::default()).await.unwrap();
     let at = ([127, 0, 0, 1], server.address().port()).into();
-    for path in ["/status", "/metrics", "/dead-letters", "/rules", "/erasures"] {
+    for path in ["/status", "/metrics", "/dead-letters", "/rules", "/erasures", "/moments", "/held", "/mutes"]
+    {
         get(at, path, "").await.detail(401);
         assert_eq!(get(at, path, "authorization: Bearer s3cret").await.status, 200, "{path}");
     }
@@ -124,4 +128,68 @@ async fn only_what_no_web_page_can_send_changes_something() {
     for path in ["/state/a", "/state/a/b%2F..", "/state/a?key=b"] {
         assert_eq!(get(at, path, "").await.detail(404), "there is no rule `a`", "{path}");
     }
+}
+
+/// Asks for a change.
+async fn post(at: std::net::SocketAddr, path: &str, body: &str) -> crate::wire::Answer {
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {length}");
+    request(at, &head, body.as_bytes()).await
+}
+
+#[tokio::test]
+async fn what_people_say_is_taken_whole_or_not_at_all() {
+    let (_folder, host) = tokio::task::spawn_blocking(host).await.unwrap();
+    let server = Operators::new("127.0.0.1:0", None).start(host.clone(), Sinks::default()).await.unwrap();
+    let at = server.address();
+    assert_eq!(get(at, "/held", "").await.json(), json!({"held": []}));
+    assert_eq!(get(at, "/moments?limit=5", "").await.json(), json!({"moments": []}));
+    assert_eq!(
+        get(at, "/moments?stage=gone", "").await.detail(400),
+        "`stage` is `gone`: it must be one of detected, held, acting, done, withheld, rejected, failed, expired"
+    );
+    assert_eq!(get(at, "/moments/00ff", "").await.detail(404), "there is no moment `00ff` (any more)");
+    assert_eq!(post(at, "/held/00ff/approve", "{}").await.detail(404), "there is no held action `00ff`");
+
+    let yes = r#"{"subject":"anna","purpose":"offers","given":true,"said":"2026-01-01T00:00:00Z"}"#;
+    let wrong = r#"{"subject":"anna","purpose":"adverts","given":true,"said":"soon"}"#;
+    let both = post(at, "/consents", &format!(r#"{{"consents":[{yes},{wrong}]}}"#)).await;
+    assert_eq!(both.json()["index"], 1);
+    assert_eq!(get(at, "/consents?subject=anna", "").await.json(), json!({"consents": []}));
+    let one = post(at, "/consents", &format!(r#"{{"consents":[{yes}]}}"#)).await;
+    assert_eq!((one.status, one.json()), (200, json!({"changed": 1})));
+    let known = get(at, "/consents?subject=anna", "").await.json();
+    assert_eq!(known["consents"][0]["said"], "2026-01-01T00:00:00.000Z");
+    for (path, body, says) in [
+        ("/consents", "{}", "missing field `consents`"),
+        ("/consents", r#"{"consents":[]}"#, "there are no `consents`"),
+        (
+            "/consents",
+            r#"{"consents":[{"subject":"a","purpose":"b","given":true,"why":"x"}]}"#,
+            "unknown field `why`",
+        ),
+        ("/mutes", "{}", "what to mute is a `rule`, a `moment` (its kind) or a `subject`"),
+        ("/mutes", r#"{"rule":"a","subject":"b"}"#, "what to mute is"),
+        ("/mutes", r#"{"rule":"a","untill":"2999-01-01T00:00:00Z"}"#, "unknown field `untill`"),
+        ("/mutes", r#"{"rule":"a","until":"later"}"#, "`until` is `later`: it must be an instant"),
+        ("/mutes", r#"{"rule":"a","until":"2999-01-01T00:00:00Z","for_seconds":1}"#, "leave one out"),
+    ] {
+        let detail = post(at, path, body).await.detail(400);
+        assert!(detail.contains(says), "{path} {body}: {detail}");
+    }
+    let past = post(at, "/mutes", r#"{"rule":"a","until":"2020-01-01T00:00:00Z"}"#).await.detail(409);
+    assert!(past.starts_with("2020-01-01T00:00:00.000Z is past: the timeline stands at "), "{past}");
+
+    let muted =
+        post(at, "/mutes", r#"{"moment":"offer.*","for_seconds":18446744073709551615,"why":"a test"}"#).await;
+    assert_eq!(muted.status, 200, "{}", muted.text());
+    let mutes = get(at, "/mutes", "").await.json();
+    assert_eq!(
+        (&mutes["mutes"][0]["sort"], &mutes["mutes"][0]["name"]),
+        (&json!("moment"), &json!("offer.*"))
+    );
+    assert!(get(at, "/metrics", "").await.text().contains("carpe_mutes 1\n"));
+    assert_eq!(post(at, "/mutes/end", r#"{"moment":"offer.*"}"#).await.status, 200);
+    assert_eq!(post(at, "/mutes/end", r#"{"moment":"offer.*"}"#).await.detail(404), "there is no such mute");
+    tokio::task::spawn_blocking(move || host.shutdown(Duration::from_secs(10))).await.unwrap();
 }

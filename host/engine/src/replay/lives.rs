@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{ReplayError, ReplayOptions, Source};
 use crate::event::Instant;
-use crate::guardrail::refusal;
-use crate::journal::{ActionId, Body, Decision, Erasure, Journal, MomentId, Position, Verdict};
+use crate::guardrail::{approval, refusal};
+use crate::journal::{ActionId, Body, Decision, Erasure, GuardChange, Journal, MomentId, Position, Verdict};
 use crate::life::{Lives, MomentFilter, MomentLife, is_past_bound, moment_bytes};
 use crate::moment::Moment;
 
@@ -51,6 +51,7 @@ fn follow(
     lives: &Lives,
 ) -> Result<(), ReplayError> {
     let known = |id: &ActionId| actions.get(id).map(|(moment, index)| (moment.id, &moment.actions[*index]));
+    let mut approvals = HashMap::new();
     journal.visit_decisions(from, &mut |entry| {
         match &entry.body {
             Body::Outcome(outcome) => {
@@ -66,9 +67,17 @@ fn follow(
                         let why = refusal(guardrail, reason);
                         lives.held(moment, action, entry.instant, *until, why);
                     }
-                    Verdict::Allowed { .. } => lives.acting(moment, action, entry.instant),
+                    Verdict::Allowed { .. } => {
+                        let why = approvals.remove(&judgement.id).unwrap_or_default();
+                        lives.acting(moment, action, entry.instant, why);
+                    }
                     // Its outcome follows.
                     Verdict::Withheld { .. } => {}
+                }
+            }
+            Body::Guard(change) => {
+                if let GuardChange::Approval { id, approved: true, why } = &**change {
+                    approvals.insert(*id, approval(why));
                 }
             }
             _ => {}

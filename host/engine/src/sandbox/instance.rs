@@ -17,6 +17,9 @@ use crate::rule::{Batch, Description, Effects};
 /// Resources of the closed WASI that a guest may hold at once.
 const HANDLES: usize = 1_000;
 
+/// How often an instance is tried to be made if the system is busy.
+const MOST_TRIES: usize = 5;
+
 /// A rule with memory of its own, used by one thread at a time. Disposable: another one made from
 /// the same component and configuration does the same.
 pub struct Instance {
@@ -34,11 +37,18 @@ impl Instance {
         limits: &Limits,
         log: Arc<dyn GuestLog>,
     ) -> Result<(Instance, Description), CallError> {
-        let mut store = new_store(component, limits, log);
-        // Start functions run here, so the deadline comes first.
-        enter(&mut store, limits.init_cpu(), init_wall(limits));
-        let instance = component.instantiate(&mut store);
-        store.data_mut().leave();
+        let mut tries = 0;
+        let (mut store, instance) = loop {
+            let mut store = new_store(component, limits, Arc::clone(&log));
+            // Start functions run here, so the deadline comes first.
+            enter(&mut store, limits.init_cpu(), init_wall(limits));
+            let instance = component.instantiate(&mut store);
+            store.data_mut().leave();
+            tries += 1;
+            if tries == MOST_TRIES || !instance.as_ref().is_err_and(is_passing) {
+                break (store, instance);
+            }
+        };
         let instance = instance.map_err(|error| explain(&error, &store, limits))?;
         let functions = exports.of(&mut store, &instance);
         let functions = functions.map_err(|error| CallError::Misfit(trap::reason(&error)))?;
@@ -121,6 +131,13 @@ fn new_store(component: &InstancePre<State>, limits: &Limits, log: Arc<dyn Guest
         Ok(UpdateDeadline::Continue(1))
     });
     store
+}
+
+/// Whether the system only could not do it at this moment. The first instance of a component seals an image of its memory,
+/// which fails with `EBUSY` while the kernel has a page of it in hand (`F_ADD_SEALS` in fcntl(2)).
+fn is_passing(error: &wasmtime::Error) -> bool {
+    let is_busy = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::ResourceBusy;
+    error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(is_busy))
 }
 
 fn enter(store: &mut Store<State>, cpu_limit: Duration, wall_limit: Duration) {
