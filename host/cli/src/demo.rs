@@ -167,8 +167,7 @@ fn is_idle(status: &Value) -> bool {
     let list = |name: &str| status[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let has_no_timers = |rule: &str| checks::plugin(status, rule)["work"]["timers"] == 0;
     list("plugins").iter().all(|plugin| plugin["work"]["behind"] == 0 && plugin["work"]["waiting"] == 0)
-        && list("sinks").iter().all(|sink| sink["waiting"] == 0)
-        && status["guardrails"]["held"] == 0
+        && status["open_actions"] == 0
         && has_no_timers("streetlights-cars")
         && has_no_timers("traffic-lights")
 }
