@@ -7,6 +7,8 @@ mod configuration;
 mod daemon;
 mod enterprise;
 mod feed;
+mod guardrails;
+mod operator;
 mod plugins;
 mod reload;
 mod screen;
@@ -36,8 +38,9 @@ use configuration::RULES;
 use daemon::Daemon;
 use enterprise::Enterprises;
 use feed::{Feed, now};
+use operator::Operator;
 use screen::Screen;
-use summary::{Calls, Events, OfRule, Summary};
+use summary::{Calls, Events, OfGuardrail, OfRule, Summary};
 
 /// In so long each rule has its moments.
 const FAST_SECONDS: u64 = 10;
@@ -79,25 +82,43 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
     let mut city = City::new(seed, repairs, shelves);
     let feed = Arc::new(Feed::new(daemon.events()?));
     enterprises.post.deliver(feed.clone());
-    let (reload, refused) = {
+    let operator = Operator::new(daemon.operators()?, &screen);
+    let lived = async {
         let day = feed.day(&mut city, Duration::from_secs(seconds));
         let changes = async {
             tokio::time::sleep(Duration::from_secs(seconds).mul_f64(0.35)).await;
             let reload = reload::replace(&daemon, &feed, &screen).await?;
             let refused = reload::replace_by_half(&daemon, &screen).await?;
-            Ok::<_, Failure>((reload, refused))
+            let muted = operator.mute_offers().await?;
+            Ok::<_, Failure>((reload, refused, muted))
         };
-        let ((), changed) = tokio::try_join!(day, changes)?;
-        changed
+        let ((), (reload, refused, muted)) = tokio::try_join!(day, changes)?;
+        screen.say(
+            "the day is over: the last cars leave, the last doses come due, the last orders are seen to",
+        );
+        feed.evening(&mut city).await?;
+        let status = finish(&daemon, &feed, &city, &enterprises).await?;
+        Ok::<_, Failure>((reload, refused, muted, status))
     };
-    screen.say("the day is over: the last cars leave, the last doses come due, the last orders are seen to");
-    feed.evening(&mut city).await?;
-    let status = finish(&daemon, &feed, &city, &enterprises).await?;
+    // The person is in their office until the day is over.
+    let (reload, refused, muted, status) = tokio::select! {
+        lived = lived => lived?,
+        failure = operator.work() => return Err(failure),
+    };
     let stop = daemon.stop().await?;
     shown.await.context("the host's moments cannot be read")?;
 
     let moments = screen.seen().moments.clone();
-    let day = Day { status: &status, feed: &feed, city: &city, enterprises: &enterprises, moments: &moments };
+    let said = operator.said().clone();
+    let day = Day {
+        status: &status,
+        feed: &feed,
+        city: &city,
+        enterprises: &enterprises,
+        moments: &moments,
+        said: &said,
+        muted,
+    };
     let summary = Summary {
         seed,
         seconds,
@@ -105,6 +126,7 @@ async fn play(args: &DemoArgs, plugins: &Path) -> Result<ExitCode, Failure> {
         stop_ms: millis(stop),
         events: events(&feed, &city, &status),
         rules: OfRule::all(&status, &enterprises),
+        guardrails: OfGuardrail::all(&status, &said),
         enterprises: calls(&enterprises),
         reload,
         refused,
@@ -140,12 +162,12 @@ async fn finish(
     }
 }
 
-/// Nothing waits in the host, and no car or vehicle is on its way: these have timers.
+/// Nothing waits or is held in the host, and no car or vehicle is on its way: these have timers.
 fn is_idle(status: &Value) -> bool {
     let list = |name: &str| status[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let has_no_timers = |rule: &str| checks::plugin(status, rule)["work"]["timers"] == 0;
     list("plugins").iter().all(|plugin| plugin["work"]["behind"] == 0 && plugin["work"]["waiting"] == 0)
-        && list("sinks").iter().all(|sink| sink["waiting"] == 0)
+        && status["open_actions"] == 0
         && has_no_timers("streetlights-cars")
         && has_no_timers("traffic-lights")
 }

@@ -1,8 +1,12 @@
 //! What must hold when the day is over, by the host's counts and the enterprises' books.
 
+mod guardrails;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
+use carpe::Instant;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,6 +31,10 @@ pub(super) struct Day<'a> {
     pub(super) enterprises: &'a Enterprises,
     /// By kind.
     pub(super) moments: &'a BTreeMap<String, u64>,
+    /// What the person said to actions that waited for them: yes or no.
+    pub(super) said: &'a BTreeMap<String, bool>,
+    /// When offers were muted.
+    pub(super) muted: Range<Instant>,
 }
 
 impl Day<'_> {
@@ -34,6 +42,7 @@ impl Day<'_> {
         let mut checks = self.of_events();
         checks.extend(self.of_rules());
         checks.extend(self.of_enterprises());
+        checks.extend(self.of_guardrails());
         checks
     }
 

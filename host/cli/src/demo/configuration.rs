@@ -1,7 +1,8 @@
 //! What the host and its rules are told: `carpe.toml`, and `NAME.toml` beside each plugin.
 
 use super::city::{homes, junctions, machines, rivers, street, vending, videos, viewers, walkers};
-use super::enterprise::Enterprises;
+use super::enterprise::{Enterprise, Enterprises};
+use super::guardrails;
 
 /// A rule of the city.
 pub(super) struct Rule {
@@ -28,23 +29,33 @@ pub(super) const RULES: [Rule; 10] = [
 /// The file that the secret of the enterprises stands in.
 pub(super) const SECRET: &str = "city.secret";
 
-/// The host's configuration: a sink for each enterprise, and routes to it.
+/// The host's configuration: guardrails, and a sink for each enterprise with routes to it. Whatever no route takes goes to
+/// the default sink alone; a route of everything would give it a copy of all.
 pub(super) fn carpe_toml(enterprises: &Enterprises) -> String {
-    let mut text = HOST.to_owned();
-    for enterprise in &enterprises.all {
-        let (name, address, ordered) = (enterprise.name, enterprise.address, enterprise.ordered);
-        text += &format!(
-            "\n[sink.{name}]\nkind = \"webhook\"\nurl = \"http://{address}/\"\nsecret_file = \"{SECRET}\"\n\
-             timeout_ms = 1_500\nordered = {ordered}\n"
-        );
-        for action in enterprise.actions {
-            text += &format!("\n[[route]]\naction = \"{action}\"\nsink = \"{name}\"\n");
-        }
+    let Enterprises { all, lost_property, .. } = enterprises;
+    let mut text = format!(
+        "default_sink = \"{}\"\nconsent_file = \"{}\"\n{HOST}{}",
+        lost_property.name,
+        guardrails::CONSENTS,
+        guardrails::tables()
+    );
+    all.iter().chain([lost_property]).for_each(|enterprise| text += &sink(enterprise));
+    text
+}
+
+fn sink(enterprise: &Enterprise) -> String {
+    let Enterprise { name, address, ordered, actions, .. } = enterprise;
+    let mut text = format!(
+        "\n[sink.{name}]\nkind = \"webhook\"\nurl = \"http://{address}/\"\nsecret_file = \"{SECRET}\"\n\
+         timeout_ms = 1_500\nordered = {ordered}\n"
+    );
+    for action in *actions {
+        text += &format!("\n[[route]]\naction = \"{action}\"\nsink = \"{name}\"\n");
     }
     text
 }
 
-/// What holds for all rules; the operator's guardrails belong here, too.
+/// What holds for all rules.
 const HOST: &str = r#"data = "data"
 
 [listen]

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use super::compiled::Compiled;
 use super::configuration::{RULES, Rule, SECRET, carpe_toml};
 use super::enterprise::Enterprises;
+use super::guardrails;
 use crate::args::HostArgs;
 use crate::client::{HostClient, Listener};
 use crate::failure::Failure;
@@ -30,6 +31,7 @@ pub(super) struct Daemon {
     /// How long it took from the start of the process to the open listeners.
     pub(super) start: Duration,
     events: String,
+    operators_url: String,
     operators: HostClient,
 }
 
@@ -55,19 +57,26 @@ impl Daemon {
         let mut daemon = Starting { child, folder };
         let addresses = daemon.addresses().await?;
         let Starting { child, folder } = daemon;
+        let operators_url = addresses.operators.context("the host listens for no operators")?;
         Ok(Daemon {
             child,
             compiled,
             start: begun.elapsed(),
             events: addresses.events.context("the host listens for no events")?,
-            operators: client(addresses.operators, Listener::Operators)?,
+            operators: client(operators_url.clone(), Listener::Operators)?,
+            operators_url,
             folder,
         })
     }
 
     /// One more client for events.
     pub(super) fn events(&self) -> Result<HostClient, Failure> {
-        client(Some(self.events.clone()), Listener::Events)
+        client(self.events.clone(), Listener::Events)
+    }
+
+    /// One more client for operators.
+    pub(super) fn operators(&self) -> Result<HostClient, Failure> {
+        client(self.operators_url.clone(), Listener::Operators)
     }
 
     pub(super) fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
@@ -118,8 +127,8 @@ impl Daemon {
     }
 }
 
-fn client(url: Option<String>, listener: Listener) -> Result<HostClient, Failure> {
-    HostClient::new(&HostArgs { to: url, data: PathBuf::new(), token_file: None }, listener)
+fn client(url: String, listener: Listener) -> Result<HostClient, Failure> {
+    HostClient::new(&HostArgs { to: Some(url), data: PathBuf::new(), token_file: None }, listener)
 }
 
 struct Starting {
@@ -149,7 +158,7 @@ fn log_end(folder: &Path) -> String {
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
-/// Configuration, plugins and the secret of the enterprises.
+/// Configuration, plugins, the secret of the enterprises, and what people have consented to.
 fn furnish(folder: &Path, plugins: &Path, enterprises: &Enterprises) -> anyhow::Result<()> {
     let write = |name: &str, text: &str| {
         let file = folder.join(name);
@@ -163,5 +172,6 @@ fn furnish(folder: &Path, plugins: &Path, enterprises: &Enterprises) -> anyhow::
         write(&format!("plugins/{name}.toml"), &settings())?;
     }
     write("carpe.toml", &carpe_toml(enterprises))?;
+    write(guardrails::CONSENTS, &guardrails::consents()?)?;
     write(SECRET, &enterprises.secret)
 }

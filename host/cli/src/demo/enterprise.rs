@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::city::machines::Repairs;
 use super::city::vending::Shelves;
 
-use action::Action;
+pub(super) use action::{Action, Arrival};
 pub(super) use desk::{Desk, Tally};
 use manners::Manners;
 pub(super) use orders::Ledger;
@@ -63,6 +63,8 @@ pub(super) struct Enterprise {
 /// All of them, and their books.
 pub(super) struct Enterprises {
     pub(super) all: Vec<Enterprise>,
+    /// Where actions end up that belong to none of them: nothing should.
+    pub(super) lost_property: Enterprise,
     /// What requests are signed with.
     pub(super) secret: String,
     pub(super) books: Books,
@@ -94,12 +96,24 @@ impl Enterprises {
         let mut all = Vec::new();
         for (number, sign) in signs(&books, &post, repairs, shelves).into_iter().enumerate() {
             let chance = StdRng::seed_from_u64(seed.rotate_left(16) ^ number as u64);
-            let desk = Desk::new(&secret, sign.manners, sign.trade, chance)?;
-            let address = desk.open().await.with_context(|| format!("cannot open `{}`", sign.name))?;
-            let Sign { name, rule, actions, ordered, .. } = sign;
-            all.push(Enterprise { name, rule, actions, ordered, address, desk });
+            all.push(sign.open(&secret, chance).await?);
         }
-        Ok(Enterprises { all, secret, books, post })
+        let lost_property = Sign {
+            name: "lost-property",
+            rule: "",
+            actions: &[],
+            ordered: false,
+            manners: Manners::USUAL,
+            trade: Box::new(Takes { refuses: 0.0 }),
+        };
+        let lost_property = lost_property.open(&secret, StdRng::seed_from_u64(seed)).await?;
+        Ok(Enterprises { all, lost_property, secret, books, post })
+    }
+
+    /// What the enterprise of this name was asked for.
+    pub(super) fn arrivals(&self, name: &str) -> Vec<Arrival> {
+        let named = self.all.iter().find(|one| one.name == name);
+        named.map(|one| one.desk.arrivals()).unwrap_or_default()
     }
 
     /// What all desks saw.
@@ -123,6 +137,20 @@ impl Enterprise {
     pub(super) fn tally(&self) -> Tally {
         self.desk.tally()
     }
+
+    /// What it was asked for, each once.
+    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+        self.desk.arrivals()
+    }
+
+    /// Whether it is the one for an action.
+    pub(super) fn is_for(&self, action: &Action) -> bool {
+        let matches = |name: &str| match name.strip_suffix('*') {
+            Some(beginning) => action.name.starts_with(beginning),
+            None => action.name == name,
+        };
+        action.rule == self.rule && self.actions.iter().any(|name| matches(name))
+    }
 }
 
 /// What stands at the door.
@@ -133,6 +161,15 @@ struct Sign {
     ordered: bool,
     manners: Manners,
     trade: Box<dyn Trade>,
+}
+
+impl Sign {
+    async fn open(self, secret: &str, chance: StdRng) -> anyhow::Result<Enterprise> {
+        let Sign { name, rule, actions, ordered, manners, trade } = self;
+        let desk = Desk::new(secret, manners, trade, chance)?;
+        let address = desk.open().await.with_context(|| format!("cannot open `{name}`"))?;
+        Ok(Enterprise { name, rule, actions, ordered, address, desk })
+    }
 }
 
 fn signs(books: &Books, post: &Post, repairs: &Repairs, shelves: &Shelves) -> Vec<Sign> {

@@ -1,5 +1,6 @@
 //! What came of the demo.
 
+mod guardrails;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use super::checks::Check;
 use super::reload::{Refusal, Reload, short};
 use crate::output::{counted, grouped};
+pub(super) use guardrails::OfGuardrail;
 pub(super) use rules::OfRule;
 
 #[derive(Serialize)]
@@ -23,6 +25,7 @@ pub(super) struct Summary {
     /// By kind.
     pub(super) moments: BTreeMap<String, u64>,
     pub(super) rules: Vec<OfRule>,
+    pub(super) guardrails: Vec<OfGuardrail>,
     pub(super) enterprises: Calls,
     pub(super) reload: Reload,
     pub(super) refused: Refusal,
@@ -99,6 +102,8 @@ impl Summary {
             self.stop_ms as f64 / 1_000.0,
         );
         text += &rules::table(&self.rules);
+        text.push('\n');
+        text += &guardrails::table(&self.guardrails);
         text.push('\n');
         for check in &self.checks {
             let _ = writeln!(text, "{} {}", if check.holds { "ok  " } else { "LOST" }, check.what);

@@ -27,6 +27,16 @@ fn in_the_city_nothing_is_lost_and_nobody_is_wronged() {
         assert!(count(&summary["events"][oddity]) > 0, "{oddity}: {summary:#}");
     }
     assert_ne!(summary["reload"]["from"], summary["reload"]["to"]);
+    let guardrails = summary["guardrails"].as_array().unwrap();
+    let guardrail = |kind: &str| guardrails.iter().find(|guardrail| guardrail["kind"] == kind).unwrap();
+    for kind in ["consent", "frequency", "budget", "approval", "rate"] {
+        let asks_a_person = kind == "approval";
+        assert_eq!(guardrail(kind)["approved"].is_u64(), asks_a_person, "{summary:#}");
+    }
+    assert!(count(&guardrail("consent")["withheld"]) > 0, "{summary:#}");
+    for part in ["held", "withheld", "approved", "refused"] {
+        assert!(count(&guardrail("approval")[part]) > 0, "{part}: {summary:#}");
+    }
 }
 
 #[test]

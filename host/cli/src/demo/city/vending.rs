@@ -10,11 +10,15 @@ use serde_json::json;
 
 use super::Now;
 
-const MACHINES: u64 = 3;
+const MACHINES: u64 = 6;
 pub(in super::super) const PRODUCTS: [&str; 2] = ["cola", "water"];
 const PRICE_CENTS: u64 = 150;
 const CAPACITY: u64 = 30;
 const AT_FIRST: u64 = 14;
+/// From this one on they are counted only when they are nearly empty, one after the other, and then order much at once.
+const COUNTED_LATE: u64 = 3;
+const COUNTED_AT_TICK: u64 = 15;
+const COUNTED_EVERY_TICKS: u64 = 10;
 pub(in super::super) const BUDGET_CENTS: u64 = 9_000;
 pub(in super::super) const PERIOD_DAYS: u64 = 30;
 /// This one grows too warm from that tick on: one reading more than is allowed.
@@ -54,6 +58,11 @@ impl Shelves {
         *stock = (*stock + units).min(CAPACITY);
     }
 
+    fn units(&self, machine: &str, product: &str) -> u64 {
+        let stock = self.lock().get(&(machine.to_owned(), product.to_owned())).copied();
+        stock.unwrap_or_default()
+    }
+
     fn take_one(&self, machine: &str, product: &str) -> bool {
         let mut shelves = self.lock();
         let stock = shelves.get_mut(&(machine.to_owned(), product.to_owned()));
@@ -77,7 +86,11 @@ impl Vending {
             let machine = format!("hall-{number}");
             if now.tick == 0 {
                 PRODUCTS.iter().for_each(|product| self.shelves.fill(&machine, product, AT_FIRST));
-                let stocks = PRODUCTS.map(|product| (product.to_owned(), AT_FIRST.into()));
+            }
+            let late = number.checked_sub(COUNTED_LATE);
+            if now.tick == late.map_or(0, |place| COUNTED_AT_TICK + place * COUNTED_EVERY_TICKS) {
+                let units = |product: &str| self.shelves.units(&machine, product).into();
+                let stocks = PRODUCTS.map(|product| (product.to_owned(), units(product)));
                 let data = json!({ "stocks": serde_json::Map::from_iter(stocks) });
                 events.push(now.event("vending.counted", "/machines", &machine, "", &data));
                 continue;

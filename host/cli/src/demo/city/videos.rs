@@ -17,10 +17,10 @@ pub(super) struct Videos {
     chance: StdRng,
 }
 
-/// Seconds instead of minutes, and a history of a few of them.
+/// Seconds instead of minutes, and a history of a few of them: the first, of which only a part is seen, makes its spread wide.
 pub(in super::super) fn settings() -> String {
     "[configuration]\ninterval_seconds = 1\nwait_seconds = 1\nhalf_life_hours = 0.01\nlearn_intervals = 3\n\
-     rise_intervals = 2\nfade_intervals = 2\nforget_hours = 1\n"
+     rise_score = 3\nrise_intervals = 2\nfade_intervals = 2\nforget_hours = 1\n"
         .to_owned()
 }
 

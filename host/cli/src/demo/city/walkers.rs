@@ -1,5 +1,7 @@
 //! People in a street with shops: some have consented to offers, some take that back, and one rides a bicycle.
 
+use std::collections::BTreeMap;
+
 use carpe::Event;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -7,14 +9,15 @@ use serde_json::json;
 
 use super::{Now, TICK_MS};
 
-const WALKERS: usize = 12;
-const SHOPS: [(&str, &str, &str); 3] = [
+const WALKERS: usize = 16;
+const SHOPS: [(&str, &str, &str); 4] = [
     ("bakery", "Bakery Linde", "a roll on the house"),
     ("books", "Books & More", "a tenth off"),
     ("flowers", "Flowers by Rosa", "a tulip with every bunch"),
+    ("tea", "The Tea House", "a cup to try"),
 ];
-const FIRST_SHOP_METRES: f64 = 30.0;
-const SHOP_SPACING_METRES: f64 = 50.0;
+const FIRST_SHOP_METRES: f64 = 25.0;
+const SHOP_SPACING_METRES: f64 = 35.0;
 const STREET_METRES: f64 = 160.0;
 const SAYS_EVERY_TICKS: u64 = 5;
 const LATITUDE: f64 = 52.52;
@@ -54,6 +57,17 @@ pub(in super::super) fn settings() -> String {
     text + "]\n"
 }
 
+/// What the operator has on file, whatever somebody's app says: half of them have said yes to offers, a quarter no, and the
+/// others nothing.
+pub(in super::super) fn on_file() -> BTreeMap<String, bool> {
+    let word = |number: usize| match number % 4 {
+        0 | 2 => Some(true),
+        1 => Some(false),
+        _ => None,
+    };
+    (0..WALKERS).filter_map(|number| Some((name_of(number), word(number)?))).collect()
+}
+
 impl Walkers {
     pub(super) fn new(mut chance: StdRng) -> Walkers {
         let walkers = (0..WALKERS).map(|number| Walker {
@@ -86,9 +100,13 @@ impl Walkers {
                 Consent::TakenBack(tick) => now.tick < tick,
             };
             let data = json!({ "lat": latitude(walker.metres), "lon": LONGITUDE, "accuracy_m": 3, "consent": consent });
-            events.push(now.event("pedestrian.position", "/phones", &format!("walker-{number}"), "", &data));
+            events.push(now.event("pedestrian.position", "/phones", &name_of(number), "", &data));
         }
     }
+}
+
+fn name_of(number: usize) -> String {
+    format!("walker-{number}")
 }
 
 fn latitude(metres: f64) -> f64 {

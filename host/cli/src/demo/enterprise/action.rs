@@ -4,22 +4,33 @@ use carpe::Instant;
 use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
-pub(super) struct Action {
+#[derive(Clone, Deserialize)]
+pub(in super::super) struct Action {
     /// The idempotency key.
-    pub(super) id: String,
+    pub(in super::super) id: String,
     #[serde(rename = "type")]
-    pub(super) name: String,
+    pub(in super::super) name: String,
+    /// The rule that wants it.
+    #[serde(rename = "carperule", default)]
+    pub(in super::super) rule: String,
     /// When what it is about happened.
     #[serde(deserialize_with = "instant")]
-    pub(super) time: Instant,
+    pub(in super::super) time: Instant,
     #[serde(default)]
-    pub(super) data: Value,
+    pub(in super::super) data: Value,
+}
+
+/// An action that an enterprise was asked for, whatever it answered.
+#[derive(Clone)]
+pub(in super::super) struct Arrival {
+    pub(in super::super) action: Action,
+    /// When it first came.
+    pub(in super::super) at: Instant,
 }
 
 impl Action {
     /// A text of its data; empty if there is none.
-    pub(super) fn text(&self, field: &str) -> &str {
+    pub(in super::super) fn text(&self, field: &str) -> &str {
         self.data[field].as_str().unwrap_or_default()
     }
 }

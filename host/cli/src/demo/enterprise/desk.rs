@@ -20,8 +20,8 @@ use rand::rngs::StdRng;
 use standardwebhooks::Webhook;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::feed::now_ms;
-use super::action::Action;
+use super::super::feed::{now, now_ms};
+use super::action::{Action, Arrival};
 use super::manners::{Manners, Mood};
 use super::{Reply, Trade};
 
@@ -41,6 +41,8 @@ struct Work {
     first: Option<Instant>,
     /// What was answered, and to what, by idempotency key.
     answered: HashMap<String, (Bytes, Reply)>,
+    /// What was asked for, by idempotency key.
+    arrived: HashMap<String, Arrival>,
     tally: Tally,
 }
 
@@ -91,7 +93,14 @@ impl Desk {
         chance: StdRng,
     ) -> anyhow::Result<Desk> {
         let signatures = Webhook::new(secret).context("the demo's secret is none")?;
-        let work = Work { trade, chance, first: None, answered: HashMap::new(), tally: Tally::default() };
+        let work = Work {
+            trade,
+            chance,
+            first: None,
+            answered: HashMap::new(),
+            arrived: HashMap::new(),
+            tally: Tally::default(),
+        };
         Ok(Desk(Arc::new(Inner { signatures, manners, state: Mutex::new(work) })))
     }
 
@@ -110,6 +119,11 @@ impl Desk {
 
     pub(super) fn tally(&self) -> Tally {
         self.work().tally.clone()
+    }
+
+    /// What it was asked for so far, each once, also if it was too busy to take it.
+    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+        self.work().arrived.values().cloned().collect()
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -153,7 +167,7 @@ async fn receive(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> R
 impl Desk {
     fn judge(&self, headers: &HeaderMap, body: &Bytes) -> (Mood, Response) {
         let mut work = self.work();
-        let Work { trade, chance, first, answered, tally } = &mut *work;
+        let Work { trade, chance, first, answered, arrived, tally } = &mut *work;
         tally.requests += 1;
         if self.0.signatures.verify(body, headers).is_err() {
             tally.forged += 1;
@@ -167,6 +181,7 @@ impl Desk {
             tally.conflicting += u64::from(before != body);
             return (Mood::Well, reply.clone().into_response());
         }
+        arrived.entry(action.id.clone()).or_insert_with(|| Arrival { action: action.clone(), at: now() });
         let since = first.get_or_insert_with(Instant::now).elapsed();
         let mood = self.0.manners.mood(since, chance);
         match mood {
@@ -240,6 +255,7 @@ mod tests {
         }
         let tally = desk.tally();
         assert_eq!((tally.requests, tally.taken, tally.repeated, tally.conflicting), (3, 1, 2, 1));
+        assert_eq!(desk.arrivals().len(), 1);
     }
 
     #[test]
@@ -248,5 +264,6 @@ mod tests {
         assert_eq!(desk.judge(&signed(&other), &first).1.status(), StatusCode::UNAUTHORIZED);
         let tally = desk.tally();
         assert_eq!((tally.forged, tally.taken), (1, 0));
+        assert!(desk.arrivals().is_empty());
     }
 }

@@ -22,7 +22,7 @@ pub(in super::super) struct OfRule {
     latency: Option<Latency>,
 }
 
-/// From what happened, as the action says, to the action's arrival at the enterprise.
+/// From what happened, as the action says, to the action's arrival at the enterprise; with the time that it was held.
 #[derive(Clone, Copy, Serialize)]
 struct Latency {
     median_ms: f64,
