@@ -31,14 +31,14 @@ impl Sink for Books {
         let data: Value = serde_json::from_str(data).expect("JSON");
         let subject = delivery.event.subject.as_deref().unwrap_or_default().to_owned();
         let number = data["n"].as_u64().expect("a number");
-        self.0.lock().unwrap().insert(delivery.id.to_string(), (subject, number));
+        self.0.lock().expect("no thread panicked").insert(delivery.id.to_string(), (subject, number));
         reply.send(Answer::Delivered(Data::Absent));
     }
 }
 
 impl Books {
     fn numbers(&self) -> Vec<(String, u64)> {
-        self.0.lock().unwrap().values().cloned().collect()
+        self.0.lock().expect("no thread panicked").values().cloned().collect()
     }
 }
 
@@ -287,7 +287,7 @@ fn all_sinks_that_routes_lead_to_are_given_an_action_once_and_the_first_decides(
     struct Refuses(Mutex<Vec<String>>);
     impl Sink for Refuses {
         fn deliver(&self, delivery: Delivery, reply: Reply) {
-            self.0.lock().unwrap().push(delivery.id.to_string());
+            self.0.lock().expect("no thread panicked").push(delivery.id.to_string());
             reply.send(Answer::Rejected("no".to_owned(), Data::Absent));
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use carpe::journal::{Erasure, Muted};
-use carpe::{CONSENTS_AT_ONCE, Host, Instant, parse_instant};
+use carpe::{CONSENTS_AT_ONCE, Instant, parse_instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -171,32 +171,39 @@ pub(super) struct Mute {
 
 impl Order for Mute {}
 
+/// When a mute ends.
+enum End {
+    Never,
+    /// So many milliseconds from where the timeline stands.
+    After(u64),
+    At(Instant),
+}
+
 pub(super) async fn mute(
     State(shown): State<Arc<Shown>>,
     Posted(Mute { rule, moment, subject, until, for_seconds, why }): Posted<Mute>,
 ) -> Result<Json<Value>, Problem> {
     let what = What { rule, moment, subject }.read()?;
-    let end: Box<dyn FnOnce(&Host) -> Option<Instant> + Send> = match (until, for_seconds) {
-        (None, None) => Box::new(|_| None),
-        (None, Some(seconds)) => {
-            Box::new(move |host| Some(host.timeline_now().saturating_add(seconds.saturating_mul(1_000))))
-        }
-        (Some(until), None) => {
-            let until = parse_instant(&until).ok_or_else(|| {
-                let until = until.escape_debug();
-                Problem::bad_request(format!(
-                    "`until` is `{until}`: it must be an instant such as 2026-03-01T12:00:00Z"
-                ))
-            })?;
-            Box::new(move |_| Some(until))
-        }
+    let end = match (until, for_seconds) {
+        (None, None) => End::Never,
+        (None, Some(seconds)) => End::After(seconds.saturating_mul(1_000)),
+        (Some(until), None) => End::At(parse_instant(&until).ok_or_else(|| {
+            let until = until.escape_debug();
+            Problem::bad_request(format!(
+                "`until` is `{until}`: it must be an instant such as 2026-03-01T12:00:00Z"
+            ))
+        })?),
         (Some(_), Some(_)) => {
             return Err(Problem::bad_request("there are `until` and `for_seconds`: leave one out"));
         }
     };
     let (position, until) = shown
         .wish(move |host| {
-            let until = end(host);
+            let until = match end {
+                End::Never => None,
+                End::After(milliseconds) => Some(host.timeline_now().saturating_add(milliseconds)),
+                End::At(instant) => Some(instant),
+            };
             host.mute(what, until, &why).map(|position| (position, until))
         })
         .await?;
