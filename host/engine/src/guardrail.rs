@@ -18,8 +18,8 @@
 //! at which all let it pass, whatever comes of it afterwards.
 //!
 //! What was said is journaled before anything follows from it, and not asked again: what guardrails remember is a fold
-//! over the journal ([`state`]), kept in checkpoints ([`rows`]). So counts hold over threads, crashes and reloads. Periods
-//! go by the timeline. What a route leads back into the host has not left it, and is not judged.
+//! over the journal (`guardrail/state.rs`), kept in checkpoints (`guardrail/rows.rs`). So counts hold over threads, crashes
+//! and reloads. Periods go by the timeline. What a route leads back into the host has not left it, and is not judged.
 //!
 //! **Invariant:** people's names stand in nothing of this, only hashes of them ([`Erasure::hash`]).
 

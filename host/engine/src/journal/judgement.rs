@@ -6,7 +6,7 @@ use super::entry::Position;
 use super::id::{ActionId, MomentId};
 use crate::event::Instant;
 
-/// What the guardrails said of an action. Names of people stand in it as hashes: see [`Erasure::hash`].
+/// What the guardrails said of an action. Names of people stand in it as hashes: see [`Erasure::hash`](super::Erasure::hash).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The action.
@@ -80,7 +80,7 @@ pub struct Contender {
 pub enum GuardChange {
     /// A person's yes or no for a purpose. Of two, the one that was said later counts.
     Consent {
-        /// The hash of whom it is about: see [`Erasure::hash`].
+        /// The hash of whom it is about: see [`Erasure::hash`](super::Erasure::hash).
         subject: [u8; 32],
         /// What for.
         purpose: String,
@@ -121,6 +121,6 @@ pub enum Muted {
     Rule(String),
     /// A kind of moment, or, with a trailing `*`, kinds of one beginning.
     Moment(String),
-    /// Whom moments are about: a hash, see [`Erasure::hash`].
+    /// Whom moments are about: a hash, see [`Erasure::hash`](super::Erasure::hash).
     Subject([u8; 32]),
 }
