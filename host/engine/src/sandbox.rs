@@ -6,6 +6,7 @@
 //! The same component, configuration and batch give the same effects on every machine: a guest sees
 //! no clock, no randomness and nothing of the machine but its own memory.
 
+mod clock;
 mod compile;
 mod component;
 mod deadline;
@@ -33,6 +34,7 @@ pub use self::error::{CallError, LoadError, SandboxError, Trap};
 pub use self::instance::Instance;
 pub use self::log::{GuestLog, LogLevel};
 
+use self::clock::Clock;
 use self::compile::{Compiler, Undone};
 use self::component::Loaded;
 use self::inspect::Outline;
@@ -85,6 +87,7 @@ struct Inner {
     engine: Engine,
     linker: Linker<State>,
     compiler: Compiler,
+    clock: Arc<Clock>,
     max_component_bytes: usize,
     /// Those in use, by hash: one component that runs twice is compiled and held once.
     loaded: Mutex<HashMap<[u8; 32], Weak<Loaded>>>,
@@ -99,10 +102,12 @@ impl Sandbox {
         let engine = engine::new(&options)?;
         let linker = component::new_linker(&engine)
             .map_err(|error| SandboxError::Engine { reason: format!("{error:#}") })?;
+        let clock = Arc::new(Clock::start(&engine).map_err(SandboxError::Clock)?);
         Ok(Sandbox(Arc::new(Inner {
             engine,
             linker,
             compiler: Compiler::new(options.compile_timeout),
+            clock,
             max_component_bytes: options.max_component_bytes,
             loaded: Mutex::default(),
         })))
@@ -125,7 +130,7 @@ impl Sandbox {
         let outline = Outline::read(bytes)?;
         outline.check(bytes)?;
         let compiled = inner.compile(bytes)?;
-        let loaded = Arc::new(Loaded::new(&inner.linker, hash, outline, &compiled)?);
+        let loaded = Arc::new(Loaded::new(&inner.linker, &inner.clock, hash, outline, &compiled)?);
         inner.remember(hash, &loaded);
         Ok(Component(loaded))
     }

@@ -4,10 +4,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
 use carpe::{Answer, Data, Delivery, Moment, Moments, MomentsError, Reply, Sink};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::timeout;
 
 use super::stop::Trigger;
 use crate::config::PrintFormat;
@@ -17,7 +20,7 @@ use crate::line::{action_line, moment_line};
 const QUEUE: usize = 1_024;
 /// When that is full, which it isn't for long if anybody reads.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often moments are looked for while no actions come.
+/// How often moments are looked for while there are some, so that those that come together are printed together.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a moment waits for its first action, so that both are printed together.
 const WAIT: Duration = Duration::from_millis(100);
@@ -31,20 +34,20 @@ pub(super) struct Printer {
     format: PrintFormat,
     actions_follow: bool,
     stop: Trigger,
-    actions: SyncSender<Action>,
+    actions: Sender<Action>,
     waiting: Receiver<Action>,
 }
 
 /// A thread that prints.
 pub(super) struct Printing {
-    actions: SyncSender<Action>,
-    ended: Receiver<()>,
+    actions: Sender<Action>,
+    ended: std_mpsc::Receiver<()>,
 }
 
 impl Printer {
     /// `actions_follow`: the actions of a moment come here too, so its own line needs not name them.
     pub(super) fn new(format: PrintFormat, actions_follow: bool, stop: Trigger) -> Printer {
-        let (actions, waiting) = mpsc::sync_channel(QUEUE);
+        let (actions, waiting) = mpsc::channel(QUEUE);
         Printer { format, actions_follow, stop, actions, waiting }
     }
 
@@ -56,10 +59,12 @@ impl Printer {
     /// Prints until the host has ended.
     pub(super) fn start(self, moments: Moments) -> io::Result<Printing> {
         let Printer { format, actions_follow, stop, actions, waiting } = self;
-        let (end, ended) = mpsc::sync_channel(1);
+        let (end, ended) = std_mpsc::sync_channel(1);
+        // Its own, since it waits for whoever reads.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new().name("carpe-print".to_owned()).spawn(move || {
             let page = Page::new(format, actions_follow);
-            page.print(moments, &waiting, io::stdout(), &stop);
+            runtime.block_on(page.print(moments, waiting, io::stdout(), &stop));
             let _ = end.send(());
         })?;
         Ok(Printing { actions, ended })
@@ -75,14 +80,14 @@ impl Printing {
     }
 }
 
-struct PrintSink(SyncSender<Action>);
+struct PrintSink(Sender<Action>);
 
 impl Sink for PrintSink {
     fn deliver(&self, delivery: Delivery, reply: Reply) {
         let (reason, reply) = match self.0.try_send((delivery, reply)) {
             Ok(()) => return,
             Err(TrySendError::Full((_, reply))) => ("standard output is read too slowly", reply),
-            Err(TrySendError::Disconnected((_, reply))) => ("nothing is printed any more", reply),
+            Err(TrySendError::Closed((_, reply))) => ("nothing is printed any more", reply),
         };
         reply.send(Answer::Again { reason: reason.to_owned(), after: Some(PAUSE) });
     }
@@ -90,6 +95,15 @@ impl Sink for PrintSink {
     fn concurrency(&self) -> usize {
         QUEUE / 2
     }
+}
+
+/// What ends a wait.
+enum Woken {
+    Moment,
+    Action(Action),
+    Time,
+    /// The host has ended.
+    End,
 }
 
 /// What is about to be printed.
@@ -110,30 +124,40 @@ impl Page {
         Page { format, actions_follow, text: String::new(), replies: Vec::new(), held, by_action }
     }
 
-    fn print(
+    async fn print(
         mut self,
         mut moments: Moments,
-        actions: &Receiver<Action>,
+        mut actions: Receiver<Action>,
         mut out: impl Write,
         stop: &Trigger,
     ) {
+        let (mut idle, mut open) = (true, true);
         loop {
-            let first = actions.recv_timeout(LOOK);
-            // A moment is announced before its actions go out.
-            self.look(&mut moments);
-            let ended = match first {
-                Ok(action) => {
-                    let more = std::iter::from_fn(|| actions.try_recv().ok()).take(QUEUE);
-                    for (delivery, reply) in std::iter::once(action).chain(more) {
-                        self.look(&mut moments);
-                        self.action(&delivery);
-                        self.replies.push(reply);
+            let woken = if idle && self.held.is_empty() {
+                tokio::select! {
+                    biased;
+                    moment = moments.recv(), if open => {
+                        open = self.announced(moment);
+                        Woken::Moment
                     }
-                    false
+                    action = actions.recv() => action.map_or(Woken::End, Woken::Action),
                 }
-                Err(RecvTimeoutError::Timeout) => false,
-                Err(RecvTimeoutError::Disconnected) => true,
+            } else {
+                let action = timeout(LOOK, actions.recv()).await;
+                action.map_or(Woken::Time, |action| action.map_or(Woken::End, Woken::Action))
             };
+            // A moment is announced before its actions go out.
+            let came = self.look(&mut moments);
+            idle = !came && matches!(woken, Woken::Time);
+            let ended = matches!(woken, Woken::End);
+            if let Woken::Action(action) = woken {
+                let more = std::iter::from_fn(|| actions.try_recv().ok()).take(QUEUE);
+                for (delivery, reply) in std::iter::once(action).chain(more) {
+                    self.look(&mut moments);
+                    self.action(&delivery);
+                    self.replies.push(reply);
+                }
+            }
             self.let_go(if ended { Duration::ZERO } else { WAIT });
             self.flush(&mut out, stop);
             if ended {
@@ -142,17 +166,28 @@ impl Page {
         }
     }
 
-    /// Takes the moments that there are by now.
-    fn look(&mut self, moments: &mut Moments) {
-        loop {
-            match moments.try_recv() {
-                Ok(Some(moment)) => self.moment(moment),
-                Ok(None) | Err(MomentsError::Closed) => return,
-                Err(MomentsError::Lagged(count)) => {
-                    tracing::warn!(count, "moments were not printed: standard output is read too slowly");
-                }
+    /// Takes the moments that there are by now. Whether there were any.
+    fn look(&mut self, moments: &mut Moments) -> bool {
+        let mut came = false;
+        while let Some(next) = moments.try_recv().transpose() {
+            came = true;
+            if !self.announced(next) {
+                return came;
             }
         }
+        came
+    }
+
+    /// Takes a moment. `false`: there will be no more.
+    fn announced(&mut self, moment: Result<Arc<Moment>, MomentsError>) -> bool {
+        match moment {
+            Ok(moment) => self.moment(moment),
+            Err(MomentsError::Closed) => return false,
+            Err(MomentsError::Lagged(count)) => {
+                tracing::warn!(count, "moments were not printed: standard output is read too slowly");
+            }
+        }
+        true
     }
 
     fn moment(&mut self, moment: Arc<Moment>) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
 
+use super::clock::Clock;
 use super::error::{CallError, LoadError};
 use super::inspect::Outline;
 use super::instance::Instance;
@@ -25,6 +26,7 @@ pub(super) struct Loaded {
     outline: Outline,
     component: InstancePre<State>,
     exports: contract::v0_1_0::Exports,
+    clock: Arc<Clock>,
 }
 
 /// All that a guest can import.
@@ -38,6 +40,7 @@ pub(super) fn new_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 impl Loaded {
     pub(super) fn new(
         linker: &Linker<State>,
+        clock: &Arc<Clock>,
         hash: [u8; 32],
         outline: Outline,
         component: &wasmtime::component::Component,
@@ -47,7 +50,7 @@ impl Loaded {
         let exports =
             contract::v0_1_0::Exports::find(&component, outline.has_migration(), outline.has_columns())
                 .map_err(misfit)?;
-        Ok(Loaded { hash, outline, component, exports })
+        Ok(Loaded { hash, outline, component, exports, clock: Arc::clone(clock) })
     }
 }
 
@@ -87,6 +90,6 @@ impl Component {
         limits: &Limits,
         log: Arc<dyn GuestLog>,
     ) -> Result<(Instance, Description), CallError> {
-        Instance::start(&self.0.component, &self.0.exports, configuration, limits, log)
+        Instance::start(&self.0.component, &self.0.exports, &self.0.clock, configuration, limits, log)
     }
 }

@@ -1,8 +1,6 @@
 //! The engine: what WebAssembly may do here, and the clock that interrupts it.
 
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
@@ -12,9 +10,6 @@ use wasmtime::{
 use super::error::SandboxError;
 use super::{SandboxOptions, limiter, trap};
 use crate::data_folder::create_private;
-
-/// How often a running guest's deadline is looked at.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Address space of one memory: with all that 32 bits can reach reserved, no access needs a check.
 const MEMORY_RESERVATION: usize = 4 << 30;
@@ -46,7 +41,6 @@ pub(super) fn new(options: &SandboxOptions) -> Result<Engine, SandboxError> {
     }
     let engine =
         Engine::new(&config).map_err(|error| SandboxError::Engine { reason: format!("{error:#}") })?;
-    start_clock(&engine)?;
     Ok(engine)
 }
 
@@ -103,20 +97,4 @@ fn others_can_write(folder: &Path) -> bool {
         .is_ok_and(|data| std::os::unix::fs::MetadataExt::mode(&data) & 0o022 != 0);
     #[cfg(not(unix))]
     return false;
-}
-
-/// Ticks until the engine is gone. It holds the engine weakly, so it is not what keeps it.
-fn start_clock(engine: &Engine) -> Result<(), SandboxError> {
-    let engine = engine.weak();
-    thread::Builder::new()
-        .name("carpe-clock".to_owned())
-        .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(TICK);
-            }
-        })
-        .map(drop)
-        .map_err(SandboxError::Clock)
 }

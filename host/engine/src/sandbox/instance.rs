@@ -6,6 +6,7 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 
+use super::clock::Clock;
 use super::error::CallError;
 use super::log::{GuestLog, clean};
 use super::state::State;
@@ -33,13 +34,14 @@ impl Instance {
     pub(super) fn start(
         component: &InstancePre<State>,
         exports: &Exports,
+        clock: &Arc<Clock>,
         configuration: &str,
         limits: &Limits,
         log: Arc<dyn GuestLog>,
     ) -> Result<(Instance, Description), CallError> {
         let mut tries = 0;
         let (mut store, instance) = loop {
-            let mut store = new_store(component, limits, Arc::clone(&log));
+            let mut store = new_store(component, clock, limits, Arc::clone(&log));
             // Start functions run here, so the deadline comes first.
             enter(&mut store, limits.init_cpu(), init_wall(limits));
             let instance = component.instantiate(&mut store);
@@ -121,13 +123,18 @@ impl Instance {
     }
 }
 
-fn new_store(component: &InstancePre<State>, limits: &Limits, log: Arc<dyn GuestLog>) -> Store<State> {
-    let mut store = Store::new(component.engine(), State::new(limits, log));
+fn new_store(
+    component: &InstancePre<State>,
+    clock: &Arc<Clock>,
+    limits: &Limits,
+    log: Arc<dyn GuestLog>,
+) -> Store<State> {
+    let mut store = Store::new(component.engine(), State::new(Arc::clone(clock), limits, log));
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.effects_bytes);
     store.set_max_component_handles(HANDLES);
     store.epoch_deadline_callback(|mut store| {
-        store.data_mut().deadline.check()?;
+        store.data_mut().check()?;
         Ok(UpdateDeadline::Continue(1))
     });
     store

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deadline::Deadline;
+use super::clock::Clock;
+use super::deadline::{Deadline, Overrun};
 use super::limiter::Limiter;
 use super::log::{GuestLog, Writer};
 use super::wasi::Wasi;
@@ -11,15 +12,17 @@ use crate::limits::Limits;
 
 /// The data of a store.
 pub(super) struct State {
-    pub(super) deadline: Deadline,
+    clock: Arc<Clock>,
+    deadline: Deadline,
     pub(super) limiter: Limiter,
     pub(super) wasi: Wasi,
     pub(super) log: Writer,
 }
 
 impl State {
-    pub(super) fn new(limits: &Limits, log: Arc<dyn GuestLog>) -> State {
+    pub(super) fn new(clock: Arc<Clock>, limits: &Limits, log: Arc<dyn GuestLog>) -> State {
         State {
+            clock,
             deadline: Deadline::begin(Duration::ZERO, Duration::ZERO),
             limiter: Limiter::new(limits.memory_bytes, limits.table_elements),
             wasi: Wasi::new(),
@@ -32,6 +35,16 @@ impl State {
         self.limiter.forget_refused();
         self.wasi.reset();
         self.deadline = Deadline::begin(cpu_limit, wall_limit);
+        self.clock.is_needed();
+    }
+
+    /// Whether the call that runs may go on.
+    ///
+    /// # Errors
+    /// The limit that was overrun.
+    pub(super) fn check(&mut self) -> Result<(), Overrun> {
+        self.clock.is_needed();
+        self.deadline.check()
     }
 
     /// After it has returned or trapped.

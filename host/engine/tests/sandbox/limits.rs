@@ -1,5 +1,6 @@
 //! Each limit has a guest just under it and one just over.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carpe::rule::{Batch, Effects};
@@ -26,6 +27,17 @@ fn an_endless_loop_ends_wherever_it_is() {
         .with(&format!(r#"(func (export "cabi_post_carpe:rule/rule@0.1.0#handle") (param i32) {LOOP})"#));
     assert_eq!(handle(&in_realloc), Err(CallError::CpuTime { limit }));
     assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn an_endless_loop_ends_too_where_no_guest_has_run_for_long() {
+    // A sandbox of its own: others would keep its clock going, which rests after a second or two.
+    let sandbox = Sandbox::new(SandboxOptions::default()).expect("sandbox");
+    let component = sandbox.load(&Guest::handle(LOOP).build()).expect("loads");
+    let (mut instance, _) = component.instantiate("{}", &limits(), Arc::<Log>::default()).expect("starts");
+    std::thread::sleep(Duration::from_millis(2_500));
+    let limit = Duration::from_millis(60);
+    assert_eq!(instance.handle(&Batch::default()), Err(CallError::CpuTime { limit }));
 }
 
 #[test]
