@@ -78,6 +78,17 @@ impl Stage {
         !matches!(self, Stage::Detected | Stage::Held | Stage::Acting)
     }
 
+    /// Reads the word for one.
+    ///
+    /// # Errors
+    /// Which words there are.
+    pub fn parse(word: &str) -> Result<Stage, String> {
+        Stage::ALL.into_iter().find(|stage| stage.as_str() == word).ok_or_else(|| {
+            let all = Stage::ALL.map(Stage::as_str).join(", ");
+            format!("`{}` is no stage: it must be one of {all}", word.escape_debug())
+        })
+    }
+
     fn of(status: Status) -> Self {
         match status {
             Status::Delivered => Stage::Done,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use carpe::Stage;
 use clap::Subcommand;
 
 use super::HostArgs;
@@ -32,8 +33,8 @@ pub(crate) struct WhichMoments {
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: Option<String>,
     /// Only those that have come so far: detected, held, acting, done, withheld, rejected, failed or expired
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) stage: Option<String>,
+    #[arg(long, value_name = "STAGE", value_parser = Stage::parse)]
+    pub(crate) stage: Option<Stage>,
     /// At most so many, the last
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) limit: usize,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use carpe::{MomentFilter, Stage};
+use carpe::MomentFilter;
 use carpe_connect::operators::{ActionLifeJson, LifeJson};
 use carpe_connect::sinks::printable;
 use serde::Deserialize;
@@ -33,12 +33,11 @@ pub(crate) fn moments(args: &MomentsArgs) -> Result<ExitCode, Failure> {
 }
 
 fn list(which: &WhichMoments) -> Result<ExitCode, Failure> {
-    let stage = which.stage.as_deref().map(stage).transpose()?;
     let lives = if which.from.replay {
         let mut filter = MomentFilter::default();
         filter.rule.clone_from(&which.rule);
         filter.subject.clone_from(&which.subject);
-        filter.stage = stage;
+        filter.stage = which.stage;
         filter.limit = Some(which.limit);
         replayed(&which.from.host.data, &filter, false)?
     } else {
@@ -47,7 +46,7 @@ fn list(which: &WhichMoments) -> Result<ExitCode, Failure> {
         let mut query = vec![("limit", limit.as_str())];
         query.extend(which.rule.as_deref().map(|rule| ("rule", rule)));
         query.extend(which.subject.as_deref().map(|subject| ("subject", subject)));
-        query.extend(stage.map(|stage| ("stage", stage.as_str())));
+        query.extend(which.stage.map(|stage| ("stage", stage.as_str())));
         block_on(host.show::<Answer>(&["moments"], &query))?.moments
     };
     if which.from.json {
@@ -61,13 +60,6 @@ fn list(which: &WhichMoments) -> Result<ExitCode, Failure> {
     }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn stage(name: &str) -> Result<Stage, Failure> {
-    Stage::ALL.into_iter().find(|stage| stage.as_str() == name).ok_or_else(|| {
-        let all = Stage::ALL.map(Stage::as_str).join(", ");
-        Failure::new(Kind::Usage, format!("no moment is `{name}`: they are {all}"))
-    })
 }
 
 fn show(args: &MomentArgs) -> Result<ExitCode, Failure> {

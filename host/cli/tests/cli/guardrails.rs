@@ -96,7 +96,7 @@ fn what_is_held_waits_for_a_persons_word() {
     place
         .carpe(&["moments", "--stage", "gone"])
         .expect(2)
-        .expect_err("no moment is `gone`: they are detected");
+        .expect_err("`gone` is no stage: it must be one of detected");
     place.carpe(&["moments", "show", "xyz"]).expect(1).expect_err("there is no moment `xyz`");
 
     // A host that does not run says the same.

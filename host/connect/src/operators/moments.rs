@@ -31,20 +31,13 @@ pub(super) async fn list(
     Asked(which): Asked<Which>,
 ) -> Result<Json<Value>, Problem> {
     let mut filter = MomentFilter::default();
-    filter.stage = which.stage.as_deref().map(stage).transpose()?;
+    filter.stage = which.stage.as_deref().map(Stage::parse).transpose().map_err(Problem::bad_request)?;
     filter.rule = which.rule;
     filter.subject = which.subject;
     filter.limit = Some(which.limit.unwrap_or(USUAL).min(MOST));
     let lives = shown.ask(move |shown| shown.host.lives(&filter)).await?;
     let lives: Vec<LifeJson> = lives.iter().map(|life| LifeJson::of(life, false)).collect();
     Ok(Json(json!({ "moments": lives })))
-}
-
-fn stage(name: &str) -> Result<Stage, Problem> {
-    Stage::ALL.into_iter().find(|stage| stage.as_str() == name).ok_or_else(|| {
-        let all = Stage::ALL.map(Stage::as_str).join(", ");
-        Problem::bad_request(format!("`stage` is `{}`: it must be one of {all}", name.escape_debug()))
-    })
 }
 
 pub(super) async fn show(

@@ -146,7 +146,7 @@ async fn what_people_say_is_taken_whole_or_not_at_all() {
     assert_eq!(get(at, "/moments?limit=5", "").await.json(), json!({"moments": []}));
     assert_eq!(
         get(at, "/moments?stage=gone", "").await.detail(400),
-        "`stage` is `gone`: it must be one of detected, held, acting, done, withheld, rejected, failed, expired"
+        "`gone` is no stage: it must be one of detected, held, acting, done, withheld, rejected, failed, expired"
     );
     assert_eq!(get(at, "/moments/00ff", "").await.detail(404), "there is no moment `00ff` (any more)");
     assert_eq!(post(at, "/held/00ff/approve", "{}").await.detail(404), "there is no held action `00ff`");
