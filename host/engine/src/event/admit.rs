@@ -7,7 +7,7 @@ use super::{Data, DataRef, Event, EventRef, Instant, Text, format_instant, parse
 pub(crate) const RESERVED_PREFIX: &str = "carpe";
 
 /// RFC 3339 ends with the year 9999, far below 2^53 milliseconds.
-const RFC_3339_END: Instant = 253_402_300_800_000;
+pub(super) const RFC_3339_END: Instant = 253_402_300_800_000;
 
 /// Why an event is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! CloudEvents' JSON format: one event (structured mode), or an array of them (batch mode).
 
+mod scan;
 pub(super) mod usual;
 
 use std::fmt::{self, Write as _};
@@ -24,7 +25,7 @@ impl Event {
     pub fn from_json(text: &[u8], max_bytes: usize) -> Result<Event, AdmitError> {
         check_size(text.len(), max_bytes)?;
         let text = utf8(text)?;
-        if let Some(event) = usual::read(text).filter(|event| event.validate(max_bytes).is_ok()) {
+        if let Some(event) = usual::read(text, max_bytes) {
             return Ok(Event::from(&event));
         }
         let mut json = serde_json::Deserializer::from_str(text);

@@ -248,8 +248,8 @@ impl EventBatch {
     /// # Errors
     /// What is wrong with it, and where; or the batch is full.
     pub fn push_json(&mut self, text: &[u8]) -> Result<(), AdmitError> {
-        if let Some(event) = super::json::small_enough(text, self.max_event_bytes).and_then(usual::read)
-            && event.validate(self.max_event_bytes).is_ok()
+        if let Some(event) = super::json::small_enough(text, self.max_event_bytes)
+            .and_then(|text| usual::read(text, self.max_event_bytes))
         {
             return Arc::make_mut(&mut self.packed).push(&event);
         }
@@ -270,7 +270,8 @@ impl EventBatch {
         // Their names and signs are not written.
         Arc::make_mut(&mut batch.packed).bytes.reserve(text.len() / 2);
         let usual = std::str::from_utf8(text).ok().and_then(|text| {
-            usual::read_batch(text, max_events, &mut |event| batch.push_ref(&event).is_ok())
+            let packed = Arc::make_mut(&mut batch.packed);
+            usual::read_batch(text, max_event_bytes, max_events, &mut |event| packed.push(event).is_ok())
         });
         if usual.is_none() {
             batch = EventBatch::new(max_event_bytes);

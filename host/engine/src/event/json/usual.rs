@@ -3,148 +3,108 @@
 //! Whatever is not as usual (an escape in an attribute, a member twice, a `null`, base64, an error) is left to the thorough
 //! reader, which says what is wrong.
 
-use std::fmt;
+use super::super::admit::{RESERVED_PREFIX, RFC_3339_END, check_name, is_json};
+use super::super::{DataRef, EventRef, STRUCT_BYTES, parse_instant};
+use super::scan::Scan;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::super::admit::{check_name, is_json, is_plain};
-use super::super::{DataRef, EventRef, parse_instant};
-
-/// The event, as the thorough reader gives it; none: it is not as usual.
-pub(in crate::event) fn read(text: &str) -> Option<EventRef<'_>> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let event = json.deserialize_map(Members).ok()?;
-    json.end().ok()?;
-    Some(event)
+/// The event, valid and as the thorough reader gives it; none: it is not as usual.
+pub(in crate::event) fn read(text: &str, max_bytes: usize) -> Option<EventRef<'_>> {
+    let mut scan = Scan::new(text);
+    let event = read_event(&mut scan, max_bytes)?;
+    scan.peek().is_none().then_some(event)
 }
 
-/// Takes the events of an array, at most so many, as the thorough reader gives them; none: one of them is not as usual, or not
-/// taken.
-pub(in crate::event) fn read_batch(
-    text: &str,
+/// Takes the events of an array, at most so many, each as [`read`] gives it; none: one of them is not as usual, or not taken.
+pub(in crate::event) fn read_batch<'a>(
+    text: &'a str,
+    max_bytes_each: usize,
     max_events: usize,
-    take: &mut dyn FnMut(EventRef<'_>) -> bool,
+    take: &mut dyn FnMut(&EventRef<'a>) -> bool,
 ) -> Option<()> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_seq(Batch { max_events, take }).ok()?;
-    json.end().ok()
-}
-
-struct Batch<'a> {
-    max_events: usize,
-    take: &'a mut dyn FnMut(EventRef<'_>) -> bool,
-}
-
-impl<'de> Visitor<'de> for Batch<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("events")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        let mut count = 0;
-        while let Some(event) = array.next_element_seed(Members)? {
-            count += 1;
-            if count > self.max_events || !(self.take)(event) {
-                return Err(unusual());
-            }
+    let mut scan = Scan::new(text);
+    scan.expect(b'[')?;
+    for _ in 0..max_events {
+        take(&read_event(&mut scan, max_bytes_each)?).then_some(())?;
+        match scan.next()? {
+            b',' => {}
+            b']' => return scan.peek().is_none().then_some(()),
+            _ => return None,
         }
-        Ok(())
     }
+    None
 }
 
-struct Members;
-
-impl<'de> DeserializeSeed<'de> for Members {
-    type Value = EventRef<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<EventRef<'de>, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Members {
-    type Value = EventRef<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EventRef<'de>, A::Error> {
-        let mut event = EventRef::empty();
-        let mut has_version = false;
-        let mut data: Option<&RawValue> = None;
-        while let Some(name) = map.next_key::<&str>()? {
-            let new = match name {
-                "data" => data.replace(map.next_value()?).is_none(),
-                "specversion" => {
-                    let version: &str = map.next_value()?;
-                    version == "1.0" && !std::mem::replace(&mut has_version, true)
-                }
-                "id" => fill(&mut event.id, &mut map)?,
-                "source" => fill(&mut event.source, &mut map)?,
-                "type" => fill(&mut event.kind, &mut map)?,
-                "subject" => fill_option(&mut event.subject, &mut map)?,
-                "datacontenttype" => fill_option(&mut event.datacontenttype, &mut map)?,
-                "dataschema" => fill_option(&mut event.dataschema, &mut map)?,
-                "time" => match parse_instant(map.next_value()?) {
-                    Some(time) => event.time.replace(time).is_none(),
-                    None => false,
-                },
-                "data_base64" => false,
-                name if check_name(name).is_ok() => {
-                    let place = event.extensions.binary_search_by(|(known, _)| known.cmp(&name));
-                    let mut value = "";
-                    let filled = fill(&mut value, &mut map)?;
-                    if let Err(at) = place {
+fn read_event<'a>(scan: &mut Scan<'a>, max_bytes: usize) -> Option<EventRef<'a>> {
+    let mut event = EventRef::empty();
+    let (mut has_version, mut data) = (false, None);
+    scan.expect(b'{')?;
+    loop {
+        let name = scan.plain_string()?;
+        scan.expect(b':')?;
+        let is_new = match name {
+            "data" => data.replace(scan.value()?).is_none(),
+            "specversion" => scan.plain_string()? == "1.0" && !std::mem::replace(&mut has_version, true),
+            "id" => fill(&mut event.id, scan)?,
+            "source" => fill(&mut event.source, scan)?,
+            "type" => fill(&mut event.kind, scan)?,
+            "subject" => fill_option(&mut event.subject, scan)?,
+            "datacontenttype" => fill_option(&mut event.datacontenttype, scan)?,
+            "dataschema" => fill_option(&mut event.dataschema, scan)?,
+            "time" => {
+                let time = parse_instant(scan.plain_string()?).filter(|time| *time < RFC_3339_END)?;
+                event.time.replace(time).is_none()
+            }
+            "data_base64" => false,
+            name => {
+                check_name(name).ok().filter(|()| !name.starts_with(RESERVED_PREFIX))?;
+                let mut value = "";
+                let filled = fill(&mut value, scan)?;
+                match event.extensions.binary_search_by(|(known, _)| known.cmp(&name)) {
+                    Ok(_) => false,
+                    Err(at) => {
                         event.extensions.insert(at, (name, value));
+                        filled
                     }
-                    filled && place.is_err()
                 }
-                _ => false,
-            };
-            if !new {
-                return Err(unusual());
             }
-        }
-        let whole = has_version && ![event.id, event.source, event.kind].iter().any(|text| text.is_empty());
-        let is_json = event.datacontenttype.is_none_or(is_json);
-        match data.map(RawValue::get) {
-            _ if !whole => Err(unusual()),
-            None => Ok(event),
-            Some(text) if is_json && text != "null" => {
-                event.data = DataRef::Json(text);
-                Ok(event)
-            }
-            Some(_) => Err(unusual()),
+        };
+        match scan.next()? {
+            _ if !is_new => return None,
+            b',' => {}
+            b'}' => break,
+            _ => return None,
         }
     }
+    match data {
+        Some("null") => return None,
+        Some(text) => event.data = DataRef::Json(text),
+        None => {}
+    }
+    let whole = has_version && ![event.id, event.source, event.kind].iter().any(|text| text.is_empty());
+    let fits = event.size() <= max_bytes.saturating_add(STRUCT_BYTES);
+    (whole && fits && event.datacontenttype.is_none_or(is_json)).then_some(event)
 }
 
-/// Takes a value of plain characters. `false`: there was one, or it has others.
-fn fill<'de, A: MapAccess<'de>>(field: &mut &'de str, map: &mut A) -> Result<bool, A::Error> {
-    let value: &str = map.next_value()?;
-    let fits = field.is_empty() && is_plain(value);
-    *field = value;
-    Ok(fits)
+/// Takes a text. `false`: there was one, or it is empty.
+fn fill<'a>(field: &mut &'a str, scan: &mut Scan<'a>) -> Option<bool> {
+    let is_new = field.is_empty();
+    *field = scan.plain_string()?;
+    Some(is_new && !field.is_empty())
 }
 
-fn fill_option<'de, A: MapAccess<'de>>(field: &mut Option<&'de str>, map: &mut A) -> Result<bool, A::Error> {
+fn fill_option<'a>(field: &mut Option<&'a str>, scan: &mut Scan<'a>) -> Option<bool> {
     let is_new = field.is_none();
-    Ok(fill(field.insert(""), map)? && is_new)
-}
-
-/// Nobody reads it: the other reader says what is wrong.
-fn unusual<E: serde::de::Error>() -> E {
-    E::custom("")
+    Some(fill(field.insert(""), scan)? && is_new)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserializer as _;
+
     use super::super::super::Event;
     use super::*;
+
+    const MAX_BYTES: usize = 1_000;
 
     /// What the thorough reader gives.
     fn thoroughly(text: &str) -> Option<Event> {
@@ -175,6 +135,7 @@ mod tests {
             r#""datacontenttype":"json""#,
             r#""dataschema":"urn:x""#,
             r#""ext":"x""#,
+            r#""carpeext":"x""#,
             r#""ext":true"#,
             r#""Ext":"x""#,
             r#""another":"y""#,
@@ -201,16 +162,19 @@ mod tests {
             let text = format!(" {{{}}} ", chosen.join(", "));
             let twice = format!("[{text},{text}]");
             let mut events = Vec::new();
-            let batch = read_batch(&twice, 2, &mut |event| {
-                events.push(Event::from(&event));
+            let batch = read_batch(&twice, MAX_BYTES, 2, &mut |event| {
+                events.push(Event::from(event));
                 true
             });
-            let event = read(&text).map(|event| Event::from(&event));
+            let event = read(&text, MAX_BYTES).map(|event| Event::from(&event));
             assert_eq!(batch.and_then(|()| events.pop()), event, "{text}");
-            assert_eq!(read_batch(&twice, 1, &mut |_| true), None);
-            assert_eq!(read_batch(&twice, 2, &mut |_| false), None);
-            if let Some(event) = event.filter(|event| event.validate(1_000).is_ok()) {
+            assert_eq!(read_batch(&twice, MAX_BYTES, 1, &mut |_| true), None);
+            assert_eq!(read_batch(&twice, MAX_BYTES, 2, &mut |_| false), None);
+            if let Some(event) = event {
                 read_quickly += 1;
+                let bytes = event.size() - STRUCT_BYTES;
+                assert!(read(&text, bytes).is_some() && read(&text, bytes - 1).is_none(), "{text}");
+                assert_eq!(event.validate(bytes), Ok(()), "{text}");
                 assert_eq!(Some(event), thoroughly(&text), "{text}");
             }
         }
