@@ -184,25 +184,43 @@ impl Outbox {
                 state = self.lock();
                 continue;
             }
-            let wake = state.next_wake().map(|at| at.saturating_duration_since(now));
-            // Event time moves with events alone: see `timeline_moved`.
-            let by_wall = self.intake.mode() == Timeline::Received;
-            let after = |at: Instant| Duration::from_millis(at.saturating_sub(timeline));
-            let expiry = state.expiries.first().filter(|_| by_wall);
-            let expiry = expiry.map(|(at, _)| after(at.saturating_add(1)));
-            let detained = state.detained.first().filter(|_| by_wall).map(|(until, _)| after(*until));
-            let wait =
-                wake.into_iter().chain(expiry).chain(detained).min().unwrap_or(Duration::from_secs(3600));
+            let until = self.looks_at(&state, now);
+            state.asleep_until = Some(until);
+            let wait = until.saturating_duration_since(now);
             state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            state.asleep_until = None;
         }
     }
 
-    /// Does what the state asked for, which it is not locked for; then there may be more to do.
-    fn unlock(self: &Arc<Self>, state: MutexGuard<'_, State>, deeds: Vec<Deed>) {
+    /// When there is something to do by the clock, or an hour from now.
+    fn looks_at(&self, state: &State, now: Monotonic) -> Monotonic {
+        // Event time moves with events alone: see `timeline_moved`.
+        let timeline = (self.intake.mode() == Timeline::Received).then(|| self.intake.timeline_now());
+        let at = |instant: Instant| {
+            let after = instant.saturating_sub(timeline?);
+            now.checked_add(Duration::from_millis(after))
+        };
+        let expiry = state.expiries.first().and_then(|(expires, _)| at(expires.saturating_add(1)));
+        let detained = state.detained.first().and_then(|(until, _)| at(*until));
+        let hour = now + Duration::from_secs(3600);
+        state.next_wake().into_iter().chain(expiry).chain(detained).fold(hour, Monotonic::min)
+    }
+
+    /// Does what the state asked for, which it is not locked for. Whoever begins tries is woken if there is one, or something
+    /// that is to be looked at sooner.
+    fn unlock(self: &Arc<Self>, mut state: MutexGuard<'_, State>, deeds: Vec<Deed>) {
         self.holds_up.store(state.holds_up_any(), Ordering::Release);
+        let now = Monotonic::now();
+        let wakes =
+            state.asleep_until.is_some_and(|until| state.has_try(now) || self.looks_at(&state, now) < until);
+        if wakes {
+            state.asleep_until = None;
+        }
         drop(state);
+        if wakes {
+            self.wake.notify_one();
+        }
         deeds.into_iter().for_each(|deed| self.act(deed));
-        self.wake.notify_one();
     }
 
     fn act(self: &Arc<Self>, deed: Deed) {

@@ -51,6 +51,8 @@ pub(super) struct State {
     next_ticket: u64,
     /// The sink that is asked first for its next try.
     turn: usize,
+    /// Whoever begins tries sleeps, and looks again then at the latest.
+    pub(super) asleep_until: Option<Monotonic>,
 }
 
 pub(super) struct Open {
@@ -156,6 +158,7 @@ impl State {
             sinkless: Room::new(MOST_WITHOUT_SINK, true),
             next_ticket: 0,
             turn: 0,
+            asleep_until: None,
         }
     }
 
@@ -489,6 +492,13 @@ impl State {
         queue.breaker.begun(id);
         queue.counts.retries += u64::from(attempt > 1);
         Some(Deed::Try(Try { sink: Arc::clone(&queue.sink), id, attempt, timeout, moment, action }))
+    }
+
+    /// Whether a try may be begun.
+    pub(super) fn has_try(&self, now: Monotonic) -> bool {
+        self.sinks.iter().any(|queue| {
+            !queue.ready.is_empty() && queue.has_slot() && queue.breaker.allowed(now) != Allowed::Nothing
+        })
     }
 
     fn pick(&self, sink: usize, now: Monotonic) -> Option<ActionId> {
