@@ -11,6 +11,7 @@ mod memory;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use entry::AFTER_ITSELF;
 pub use entry::{
     Body, Decision, Entry, Epoch, Erasure, Given, InputRef, KeyChange, KeyImage, OutcomeEntry, Position,
     SourceRead, VersionRecord,

@@ -183,7 +183,10 @@ pub enum Given {
     Timer(String),
 }
 
-/// What was decided about a rule, at a position before the entry's own.
+/// Of a switch that holds from right behind its own decision, which has no position before it is written.
+pub(crate) const AFTER_ITSELF: Position = Position::MAX;
+
+/// What was decided about a rule, at a position before the entry's own or right behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
     /// From `at` on its inputs go to this version.

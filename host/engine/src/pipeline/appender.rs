@@ -10,7 +10,7 @@ use super::intake::{Accepted, Done, EventsRequest, Intake, Own, SubmitError};
 use super::known::{EventKey, KnownIds};
 use super::timeline::{Stamp, Timeline, wall_clock};
 use crate::event::{AdmitError, Instant};
-use crate::journal::{Body, Entry, Epoch, Journal, JournalError, Position};
+use crate::journal::{AFTER_ITSELF, Body, Decision, Entry, Epoch, Journal, JournalError, Position};
 use crate::words::words;
 
 /// The one writer of the journal.
@@ -37,6 +37,16 @@ const GROUP_BYTES: usize = 1 << 20;
 
 /// How long after events an outcome that nobody waits for does, for more of them to share its group with.
 const LOOKS_AFTER: Duration = Duration::from_millis(2);
+
+/// Has a decision to switch that holds from `from` on hold from `to` on.
+fn move_switch(body: &mut Body, from: Position, to: Position) {
+    if let Body::Decision { decision, .. } = body
+        && let Decision::Switch { at, .. } = &mut **decision
+        && *at == from
+    {
+        *at = to;
+    }
+}
 
 /// How long a journal that cannot be written is left alone before it is tried again: at first, and at most.
 const RESUME_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
@@ -175,7 +185,9 @@ impl Appender {
         let instant = self.stamp.other(wall_clock());
         self.stamp.last = instant;
         let (first, mut left_out) = (group.entries.len(), Vec::new());
-        for (place, body) in own.bodies.into_iter().enumerate() {
+        for (place, mut body) in own.bodies.into_iter().enumerate() {
+            let behind = Self::next_position(group) + 1;
+            move_switch(&mut body, AFTER_ITSELF, behind);
             if let Body::Event(event) = &body {
                 // A route back into the host: its id is the action's idempotency key.
                 if !self.known.insert(self.known.key(&event.fields()), instant) {
@@ -298,7 +310,11 @@ impl Appender {
             .entries
             .into_iter()
             .map(|entry| {
-                Some(Arc::try_unwrap(entry).map_or_else(|shared| shared.body.clone(), |entry| entry.body))
+                let behind = entry.position + 1;
+                let mut body =
+                    Arc::try_unwrap(entry).map_or_else(|shared| shared.body.clone(), |entry| entry.body);
+                move_switch(&mut body, behind, AFTER_ITSELF);
+                Some(body)
             })
             .collect();
         let mut own = Vec::new();
@@ -411,4 +427,28 @@ fn tell_early(mut group: Group) -> Group {
         crate::planted::dawdle();
     }
     group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::VersionRecord;
+
+    #[test]
+    fn a_switch_holds_from_behind_wherever_its_decision_comes_to_stand() {
+        let to = VersionRecord { component: [1; 32], configuration: "{}".to_owned(), limits: String::new() };
+        let switch = |at| {
+            let decision = Decision::Switch { at, to: to.clone(), version: "1".to_owned() };
+            Body::Decision { rule: "r".to_owned(), decision: Box::new(decision) }
+        };
+        let mut body = switch(AFTER_ITSELF);
+        move_switch(&mut body, AFTER_ITSELF, 8);
+        assert_eq!(body, switch(8));
+        // It could not be written, and is to be tried again.
+        move_switch(&mut body, 8, AFTER_ITSELF);
+        assert_eq!(body, switch(AFTER_ITSELF));
+        let mut elsewhere = switch(5);
+        move_switch(&mut elsewhere, 8, AFTER_ITSELF);
+        assert_eq!(elsewhere, switch(5));
+    }
 }

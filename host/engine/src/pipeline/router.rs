@@ -48,8 +48,8 @@ pub(crate) enum Request {
         /// It never had a version.
         new: bool,
     },
-    /// From the first position that no lane has passed, inputs go to another version, or to nobody; or what comes
-    /// before a position is not given at all, since the rule is left behind.
+    /// From the decision on, or from the first position that no lane has passed, inputs go to another version, or to
+    /// nobody; or what comes before a position is not given at all, since the rule is left behind.
     Switch {
         rule: String,
         turn: Turn<Arc<Version>>,
@@ -58,9 +58,9 @@ pub(crate) enum Request {
     /// A decision to switch is durable, or could not be written.
     Decided {
         rule: String,
-        at: Position,
         turn: Turn<Arc<Version>>,
-        result: Result<(), SubmitError>,
+        /// From where on it holds.
+        result: Result<Position, SubmitError>,
         reply: Reply,
     },
     /// Write checkpoints of all rules that changed, now, or of all that moved at all; told when all markers are on
@@ -211,9 +211,7 @@ impl Router {
         match request {
             Request::Add { rule, from, plan, new } => self.add(rule, from, plan, new),
             Request::Switch { rule, turn, reply } => self.ask_for_switch(&rule, turn, reply),
-            Request::Decided { rule, at, turn, result, reply } => {
-                self.decided(&rule, at, turn, result, reply)
-            }
+            Request::Decided { rule, turn, result, reply } => self.decided(&rule, turn, result, reply),
             Request::Checkpoint { all, reply } => {
                 self.checkpoint(all);
                 reply();
@@ -256,6 +254,7 @@ impl Router {
             new,
             switches: VecDeque::new(),
             deciding: false,
+            in_passing: None,
             plan,
             last_switch,
             buffers: (0..lanes).map(|_| Vec::new()).collect(),
@@ -321,6 +320,15 @@ impl Router {
                     }
                 }
                 body => {
+                    if let Body::Decision { rule, .. } = body
+                        && let Some(&slot) = self.by_name.get(rule)
+                        && self.courses[slot].may_meet()
+                    {
+                        self.courses[slot].touch(slot, &mut touched);
+                        if self.pass(slot, entry) {
+                            found_for = None;
+                        }
+                    }
                     if let Some(&slot) = rule_of(body).and_then(|rule| self.by_name.get(rule))
                         && self.courses[slot].current
                     {
@@ -339,6 +347,7 @@ impl Router {
             if !self.courses[slot].current {
                 self.index.remove(slot);
                 self.behind.insert(slot);
+                self.courses[slot].plan_in_passing();
             }
         }
         self.shared.head.reach(self.before);
@@ -414,6 +423,9 @@ impl Router {
             }
             if entry.position > course.next || course.room == 0 {
                 break;
+            }
+            if let Some(version) = course.meet(entry) {
+                course.plan.push_back((entry.position + 1, Turn::Version(Some(version))));
             }
             match &entry.body {
                 _ if course.version.is_none() => course.put_for_operators(entry),

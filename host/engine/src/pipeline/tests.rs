@@ -17,7 +17,7 @@ use super::program::CallFailure;
 use super::step::{Planned, Step};
 use crate::event::{Event, Instant};
 use crate::host::Host;
-use crate::journal::{ActionId, Body, Entry, Position};
+use crate::journal::{ActionId, Body, Decision, Entry, Position};
 use crate::moment::Moment;
 use crate::pipeline::timeline::Timeline;
 
@@ -256,4 +256,34 @@ fn the_test_rule_does_what_its_events_ask_for() {
     assert_eq!(result.moments["key-1"].len(), 2, "the event's and the timer's: {result:?}");
     assert_eq!(result.letters["key-2"].len(), 1);
     assert_eq!(Chronicle.handle(&super::super::rule::Batch::default()), Ok(Default::default()));
+}
+
+/// The decisions to switch that a host has journaled: at which positions, and from where on they hold.
+fn switches(host: &Host) -> Vec<(Position, Position)> {
+    let mut found = Vec::new();
+    let visited = host.shared().journal.visit_decisions(0, &mut |entry| {
+        if let Body::Decision { decision, .. } = &entry.body
+            && let Decision::Switch { at, .. } = &**decision
+        {
+            found.push((entry.position, *at));
+        }
+        Ok(())
+    });
+    assert!(visited.is_ok(), "{visited:?}");
+    found
+}
+
+#[test]
+fn a_rule_that_keeps_up_is_switched_right_behind_the_decision() {
+    let told = [0, 1, 2].map(|key| Told { later: 1, key, deeds: vec!["moment".into()] });
+    let host = Host::builder().threads(2).timeline(Timeline::Event).start().unwrap();
+    host.run_native("chronicle", version());
+    for event in events(&told) {
+        assert!(host.submit(event).unwrap().wait().is_ok());
+        assert!(host.settle(Duration::from_secs(5)));
+        host.run_native("chronicle", version());
+    }
+    let switches = switches(&host);
+    assert_eq!(switches.len(), 4, "{switches:?}");
+    assert!(switches[1..].iter().all(|(position, at)| *at == position + 1), "{switches:?}");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Reply;
+use super::switching::InPassing;
 use crate::checkpoint::{Marker, RuleRecord};
 use crate::event::{Fields, Instant};
 use crate::journal::{Body, Entry, Erasure, Journal, Position};
@@ -39,8 +40,9 @@ pub(super) struct Course {
     pub(super) new: bool,
     /// Versions that it is to be switched to, and where it is to go on after it was left behind.
     pub(super) switches: VecDeque<(Turn<Arc<Version>>, Reply)>,
-    /// A decision is on its way to the journal.
+    /// A decision is on its way to the journal, or one to switch in passing is not met yet.
     pub(super) deciding: bool,
+    pub(super) in_passing: Option<InPassing>,
     /// What changes at positions not yet reached.
     pub(super) plan: VecDeque<(Position, Turn<Arc<Version>>)>,
     pub(super) last_switch: Position,
@@ -158,7 +160,7 @@ impl Course {
         }
     }
 
-    fn turn_to(&mut self, at: Position, version: Option<Arc<Version>>, journal: &dyn Journal) {
+    pub(super) fn turn_to(&mut self, at: Position, version: Option<Arc<Version>>, journal: &dyn Journal) {
         self.index = SubscriptionIndex::default();
         if let Some(version) = &version {
             self.index.insert(0, &version.description.subscriptions);
