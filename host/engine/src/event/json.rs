@@ -136,7 +136,11 @@ fn syntax(error: &serde_json::Error) -> AdmitError {
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl Members<'_> {
-    fn into_event(self) -> Result<Event, AdmitError> {
+    fn into_event(mut self) -> Result<Event, AdmitError> {
+        if self.0.len() > usual::FEW_EXTENSIONS {
+            // In the order in which they are kept, or each would move those behind it.
+            self.0.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        }
         let mut event = Event::new("", "", "");
         let (mut has_version, mut data, mut data_base64) = (false, None, None);
         for (name, raw) in self.0 {

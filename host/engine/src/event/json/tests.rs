@@ -293,3 +293,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_extensions_come_in_any_order() {
+    let event = |names: &mut dyn Iterator<Item = u32>| {
+        let extensions: String = names.map(|name| format!(r#","x{name}":"y""#)).collect();
+        let text = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t"{extensions}}}"#);
+        Event::from_json(text.as_bytes(), 1 << 20).unwrap()
+    };
+    for count in [63, 64, 65, 20_000] {
+        let forward = event(&mut (0..count));
+        assert_eq!(forward.extensions.len(), count as usize);
+        assert!(forward.extensions.is_sorted());
+        assert_eq!(event(&mut (0..count).rev()), forward);
+    }
+}

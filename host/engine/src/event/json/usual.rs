@@ -7,6 +7,9 @@ use super::super::admit::{RESERVED_PREFIX, RFC_3339_END, check_name, is_json};
 use super::super::{DataRef, EventRef, STRUCT_BYTES, parse_instant};
 use super::scan::Scan;
 
+/// An event with more extensions is unusual: they are kept sorted, and each that comes moves those behind it.
+pub(super) const FEW_EXTENSIONS: usize = 64;
+
 /// The event, valid and as the thorough reader gives it; none: it is not as usual.
 pub(in crate::event) fn read(text: &str, max_bytes: usize) -> Option<EventRef<'_>> {
     let mut scan = Scan::new(text);
@@ -60,6 +63,7 @@ fn read_event<'a>(scan: &mut Scan<'a>, max_bytes: usize) -> Option<EventRef<'a>>
                 let mut value = "";
                 let filled = fill(&mut value, scan)?;
                 match event.extensions.binary_search_by(|(known, _)| known.cmp(&name)) {
+                    Err(_) if event.extensions.len() >= FEW_EXTENSIONS => false,
                     Ok(_) => false,
                     Err(at) => {
                         event.extensions.insert(at, (name, value));
